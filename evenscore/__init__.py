@@ -1,0 +1,54 @@
+"""evenscore: class-conditional score networks that are as good on the rarest class as on the most common one.
+
+Names are imported on first use, so that ``import evenscore`` and ``evenscore --help`` cost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evenscore.configuration import TrainConfig
+    from evenscore.data import Dataset, load
+    from evenscore.errors import EvenscoreError
+    from evenscore.inspection import inspect
+    from evenscore.labels import LabelDistribution
+    from evenscore.run import Run
+    from evenscore.sampling import Sampler, generate
+    from evenscore.training import train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Dataset": "evenscore.data",
+    "EvenscoreError": "evenscore.errors",
+    "LabelDistribution": "evenscore.labels",
+    "Run": "evenscore.run",
+    "Sampler": "evenscore.sampling",
+    "TrainConfig": "evenscore.configuration",
+    "generate": "evenscore.sampling",
+    "inspect": "evenscore.inspection",
+    "load": "evenscore.data",
+    "train": "evenscore.training",
+}
+
+__all__ = [
+    "Dataset",
+    "EvenscoreError",
+    "LabelDistribution",
+    "Run",
+    "Sampler",
+    "TrainConfig",
+    "__version__",
+    "generate",
+    "inspect",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'evenscore' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

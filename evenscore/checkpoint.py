@@ -1,0 +1,194 @@
+"""Checkpoints: safetensors files that are written atomically and verified before use; never pickle.
+
+Law: at every instant, also after a power cut, a checkpoint folder holds complete checkpoints only, and its pointers name
+complete checkpoints. A file is written under a temporary name, flushed to the disk, and renamed; its SHA-256 is kept
+beside it and compared before a single tensor is used.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from evenscore.errors import CheckpointError, DataError
+
+POINTERS = ("last", "best")
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and the plain values that go with them."""
+
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, complete, whatever happens.
+
+    Raises:
+        DataError: the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(
+            f"the disk is full while writing {path}: free some space and give the same command again; "
+            "what was complete before is intact"
+        )
+    return DataError(f"{path} cannot be written ({error.strerror}): choose a folder that you may write to")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2) -> str:
+    """Write a checkpoint, point ``last`` at it, and prune all but the newest ``keep`` and the one ``best`` names.
+
+    Returns:
+        The name of the checkpoint.
+
+    Raises:
+        DataError: it cannot be written; what was there before is intact.
+    """
+    make_folder(folder)
+    name = f"step-{step:09d}"
+    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}
+    content = safetensors.torch.save(tensors, metadata={"state": json.dumps(dict(checkpoint.state))})
+    write_atomic(folder / f"{name}.safetensors", content)
+    note = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": step}
+    write_atomic(folder / f"{name}.json", json.dumps(note).encode())
+    point(folder, "last", name)
+    _prune(folder, keep)
+    return name
+
+
+def point(folder: Path, pointer: str, name: str) -> None:
+    """Make ``last`` or ``best`` name a checkpoint."""
+    write_atomic(folder / pointer, name.encode())
+
+
+def pointed(folder: Path, pointer: str) -> str | None:
+    """The checkpoint that a pointer names, or None when there is none."""
+    try:
+        name = (folder / pointer).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return name if (folder / f"{name}.safetensors").is_file() else None
+
+
+def complete(folder: Path) -> list[str]:
+    """Names of the checkpoints in a folder, oldest first."""
+    return sorted(path.stem for path in folder.glob("step-*.safetensors") if path.with_suffix(".json").is_file())
+
+
+def load_checkpoint(folder: Path, pointer: str = "last") -> Checkpoint:
+    """Read the checkpoint that a pointer names (the newest one when the pointer is gone), verified.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    there = complete(folder)
+    name = pointed(folder, pointer) or (there[-1] if there else None)
+    if name is None:
+        raise CheckpointError(f"{folder} holds no checkpoint: train the run first")
+    return read_checkpoint(folder / f"{name}.safetensors")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint file and verify it against the SHA-256 beside it.
+
+    Raises:
+        CheckpointError: unreadable, damaged, or a pickle.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read ({error.strerror}): give an existing file") from None
+    if content.startswith(PICKLE_STARTS):
+        raise CheckpointError(
+            f"checkpoint {path} is a pickle, which can run any code when it is read: give a .safetensors file"
+        )
+    _verify(path, content)
+    try:
+        tensors = safetensors.torch.load(content)
+        state = json.loads(_metadata(content).get("state", "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise _damaged(path, f"not a safetensors file: {error}") from None
+    return Checkpoint(tensors, state)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return found
+
+
+def _verify(path: Path, content: bytes) -> None:
+    try:
+        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        expected = note["sha256"]
+    except (OSError, ValueError, KeyError):
+        raise _damaged(path, "its checksum file is missing or unreadable") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise _damaged(path, f"its {len(content)} bytes do not match the checksum")
+
+
+def _damaged(path: Path, reason: str) -> CheckpointError:
+    older = [name for name in complete(path.parent) if name < path.stem]
+    remedy = f"delete it to go on from {older[-1]}" if older else "delete the run folder and train again"
+    return CheckpointError(f"checkpoint {path} is damaged ({reason}): {remedy}")
+
+
+def _prune(folder: Path, keep: int) -> None:
+    kept = {*complete(folder)[-keep:], *(pointed(folder, pointer) for pointer in POINTERS)}
+    for name in complete(folder):
+        if name not in kept:
+            (folder / f"{name}.json").unlink(missing_ok=True)
+            (folder / f"{name}.safetensors").unlink(missing_ok=True)
+    for partial in folder.glob(".*.part"):
+        partial.unlink(missing_ok=True)

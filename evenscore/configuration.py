@@ -1,0 +1,189 @@
+"""The configuration of a training run: one typed, complete, strict record.
+
+Law: what a run folder stores is the whole record, with every ``auto`` resolved; reading it back gives an equal record,
+and a misspelt key is an error that names the nearest key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evenscore import records
+from evenscore.data.augment import AUGMENTATIONS
+from evenscore.data.loader import POLICIES
+from evenscore.errors import DataError, UsageError, unknown
+from evenscore.networks import NETWORKS
+from evenscore.objectives import OBJECTIVES, Denoising, Objective
+from evenscore.objectives.levels import NOISE_LAWS
+from evenscore.process import PROCESSES
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+COUNT = ("batch_size", "accumulate", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a training run computes.
+
+    Attributes:
+        objective: how the denoiser learns, with its own settings.
+        network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
+        process: noise process: ``vp``, ``vp-cosine``, ``ve``, ``ou``, ``rectified-flow``.
+        noise: law of the noise levels of a batch: ``lognormal`` or ``uniform``.
+        policy: how the loader draws: ``as-found``, ``uniform`` over classes, or ``sqrt``.
+        augmentation: ``none``, ``flip``, ``crop-shift`` or ``flip+crop-shift``; the network is told, so it does not leak.
+        label_dropout: probability with which a sample is shown without its label (needed for guidance).
+        batch_size: samples per forward pass.
+        accumulate: forward passes per optimiser step.
+        lr: learning rate of AdamW after the warm-up.
+        weight_decay: decay of AdamW.
+        warmup: optimiser steps of linear warm-up.
+        cooldown: last share of the budget, in which the rate falls linearly to a hundredth.
+        clip: largest gradient norm.
+        ema: decay per step of the averaged weights (lower in the first steps).
+        dropout: dropout rate inside the network; none for the size's own.
+        precision: ``float32``, ``bfloat16`` (autocast) or ``auto`` (whichever multiplies matrices faster here).
+        steps: optimiser steps; none when the budget is in minutes.
+        minutes: minutes of training; none when the budget is in steps.
+        checkpoint_every: steps between checkpoints under a budget in steps; at least one a minute is written anyway.
+        previews: preview grids drawn over the whole run.
+        seed: seed of everything random.
+
+    Raises:
+        UsageError: a value outside its range, an unknown name, or not exactly one budget.
+    """
+
+    objective: Objective = field(default_factory=Denoising)
+    network: str = "auto"
+    process: str = "vp"
+    noise: str = "lognormal"
+    policy: str = "uniform"
+    augmentation: str = "none"
+    label_dropout: float = 0.1
+    batch_size: int = 64
+    accumulate: int = 1
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    cooldown: float = 0.4
+    clip: float = 1.0
+    ema: float = 0.999
+    dropout: float | None = None
+    precision: str = "auto"
+    steps: int | None = None
+    minutes: float | None = None
+    checkpoint_every: int = 500
+    previews: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_name("network", self.network, ("auto", *NETWORKS))
+        _check_name("process", self.process, PROCESSES)
+        _check_name("noise law", self.noise, NOISE_LAWS)
+        _check_name("policy", self.policy, POLICIES)
+        _check_name("augmentation", self.augmentation, AUGMENTATIONS)
+        _check_name("precision", self.precision, PRECISIONS)
+        for key in COUNT:
+            _check(key, getattr(self, key), getattr(self, key) >= 1, "at least 1")
+        for key in ("label_dropout", "cooldown", "ema"):
+            _check(key, getattr(self, key), 0 <= getattr(self, key) <= 1, "between 0 and 1")
+        for key in ("lr", "clip"):
+            _check(key, getattr(self, key), getattr(self, key) > 0, "above 0")
+        for key in ("weight_decay", "warmup", "previews"):
+            _check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
+        if self.dropout is not None:
+            _check("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            given = "both steps and minutes" if self.steps is not None else "neither steps nor minutes"
+            raise UsageError(f"{given} given: set exactly one of steps=N and minutes=M")
+        budget = self.steps if self.steps is not None else self.minutes
+        _check("steps" if self.steps is not None else "minutes", budget, (budget or 0) > 0, "above 0")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values, the objective as a mapping with its ``name``."""
+        plain = records.write(self)
+        return {**plain, "objective": {"name": objective_name(self.objective), **records.write(self.objective)}}
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> TrainConfig:
+        """Read a configuration; the keys of the objective may stand under ``objective`` or beside the others.
+
+        Raises:
+            UsageError: an unknown key, objective or value.
+        """
+        rest = dict(given)
+        chosen = rest.pop("objective", {})
+        chosen = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+        kind = _objective_kind(str(chosen.pop("name", "denoising")))
+        own, theirs = records.fields_of(cls), records.fields_of(kind)
+        for key in rest:
+            if key not in own and key not in theirs:
+                raise unknown("key", str(key), [*own, *theirs])
+        beside = {key: rest.pop(key) for key in list(rest) if key in theirs and key not in own}
+        read = records.read(cls, rest | {"objective": records.read(kind, chosen | beside)})
+        return read
+
+
+def objective_name(objective: Objective) -> str:
+    """The registered name of an objective's class, or ``module:Class`` of one from elsewhere."""
+    kind = type(objective)
+    names = [name for name, registered in OBJECTIVES.items() if registered is kind]
+    return names[0] if names else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _objective_kind(name: str) -> type[Objective]:
+    if name not in OBJECTIVES:
+        raise unknown("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Keys and values of a YAML (or JSON) configuration file.
+
+    Raises:
+        DataError: the file is missing, unreadable, or not a mapping.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        raise DataError(f"configuration {path} is not valid YAML: write it as `key: value` lines") from None
+    if not isinstance(given, dict):
+        raise DataError(f"configuration {path} holds no keys: write it as `key: value` lines")
+    return given
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """``["lr=3e-4", ...]`` as a mapping.
+
+    Raises:
+        UsageError: an entry without ``=``, or a key that stands twice.
+    """
+    out: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key or key in out:
+            reason = "stands twice" if key in out else "has no key=value form"
+            raise UsageError(f"--set {setting!r} {reason}: write for example --set lr=3e-4, each key once")
+        out[key] = value.strip()
+    return out
+
+
+def _check_name(kind: str, name: str, choices: Any) -> None:
+    if name not in choices:
+        raise unknown(kind, name, choices)
+
+
+def _check(key: str, value: Any, holds: bool, expected: str) -> None:
+    if not holds:
+        raise UsageError(f"{key}={value} cannot be used: {key} must be {expected}")

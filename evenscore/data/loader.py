@@ -1,0 +1,98 @@
+"""Which samples each training step sees.
+
+Law: ``batch(step)`` is a pure function of (seed, step), so a resumed run needs no saved position. ``as-found`` shows
+every sample exactly once per epoch; ``uniform`` gives each class B/K places in every batch, rounded down or up, equally
+many over time, and shows every sample of a class once before any of them again; ``sqrt`` draws labels in proportion
+to the square root of the count, and samples of a label without repetition inside the batch while there are enough.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evenscore.data.dataset import Dataset
+from evenscore.errors import UsageError, unknown
+from evenscore.random import generator
+
+POLICIES = ("as-found", "uniform", "sqrt")
+Indices = NDArray[np.int64]
+
+
+class Loader:
+    """Batches of sample indices.
+
+    Args:
+        dataset: only its labels are used.
+        batch_size: B, at least 1.
+        policy: one of :data:`POLICIES`.
+        seed: of all shuffles and draws.
+
+    Raises:
+        UsageError: an unknown policy, or a batch size below 1.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, policy: str = "as-found", seed: int = 0) -> None:
+        if policy not in POLICIES:
+            raise unknown("sampling policy", policy, POLICIES)
+        if batch_size < 1:
+            raise UsageError(f"batch size {batch_size}: give a whole number of at least 1")
+        self.batch_size, self.policy, self.seed = batch_size, policy, seed
+        self.distribution = dataset.distribution
+        members = [dataset.of_class(k) for k in range(dataset.num_classes)]
+        self.members = members if policy != "as-found" else [np.arange(len(dataset), dtype=np.int64)]
+        self.present = np.array([k for k, m in enumerate(self.members) if len(m)], dtype=np.int64)
+        self._shuffled: dict[int, tuple[int, Indices]] = {}
+
+    def batch(self, step: int) -> Indices:
+        """Indices (B,), int64, of the samples of ``step`` (0, 1, 2, ...)."""
+        if self.policy == "as-found":
+            return self._stretch(0, step * self.batch_size, self.batch_size)
+        chosen = self._uniform(step) if self.policy == "uniform" else self._sqrt(step)
+        return chosen[self._order(self.batch_size, "order", step)]
+
+    def _order(self, n: int, *keys: int | str) -> Indices:
+        order: Indices = torch.randperm(n, generator=generator(self.seed, "loader", *keys)).numpy()
+        return order
+
+    def _stretch(self, k: int, start: int, n: int) -> Indices:
+        """Places ``start .. start+n-1`` of the endless stream that shuffles members of ``k`` anew in every round."""
+        size, pieces = len(self.members[k]), []
+        while n > 0:
+            turn, offset = divmod(start, size)
+            piece = self._round(k, turn)[offset : offset + n]
+            pieces.append(piece)
+            start, n = start + len(piece), n - len(piece)
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+    def _round(self, k: int, turn: int) -> Indices:
+        """Members of ``k`` as shuffled in round ``turn``; the last one asked for is kept."""
+        kept = self._shuffled.get(k)
+        if kept is None or kept[0] != turn:
+            members = self.members[k]
+            kept = (turn, members[self._order(len(members), "round", k, turn)])
+            self._shuffled[k] = kept
+        return kept[1]
+
+    def _uniform(self, step: int) -> Indices:
+        """Each class has floor(B/K) places; the places left over go round the classes in a fixed shuffled order."""
+        classes = len(self.present)
+        each, left = divmod(self.batch_size, classes)
+        rounds, reached = divmod(step * left, classes)
+        pieces = []
+        for place, k in enumerate(self.present[self._order(classes, "classes")]):
+            before = step * each + rounds + (place < reached)
+            extra = (place - reached) % classes < left
+            pieces.append(self._stretch(int(k), before, each + extra))
+        return np.concatenate(pieces)
+
+    def _sqrt(self, step: int) -> Indices:
+        labels = self.distribution.sample(self.batch_size, generator(self.seed, "loader", "labels", step), "sqrt")
+        counts = torch.bincount(labels, minlength=self.distribution.num_classes).tolist()
+        return np.concatenate([self._draw(k, n, step) for k, n in enumerate(counts) if n])
+
+    def _draw(self, k: int, n: int, step: int) -> Indices:
+        members = self.members[k]
+        order = self._order(len(members), "draw", step, k)
+        return members[np.resize(order, n)]

@@ -1,0 +1,58 @@
+"""A denoiser predicts the clean sample from a noisy one, its class and the noise time.
+
+Law: every view of the returned :class:`~evenscore.prediction.Prediction` agrees; label ``num_classes`` is the null
+label ("no class given"), an index like any other, so it may differ from row to row of a batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from evenscore.prediction import Prediction
+from evenscore.process import Process
+
+
+class Denoiser(nn.Module, ABC):
+    """Base of everything that denoises: trained networks, exact oracles, foreign models, guided denoisers.
+
+    Attributes:
+        process: the noise process whose ``x_t`` it understands.
+        num_classes: K; labels are ``0 .. K-1``, and K is the null label.
+        shape: shape of one sample, (C, H, W) or (D,).
+    """
+
+    process: Process
+    num_classes: int
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        """Denoise.
+
+        Args:
+            x_t: (B, *shape) noisy samples.
+            t: (B,) times.
+            y: (B,) int64 labels, ``num_classes`` for none.
+        """
+
+    def predict(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        """:meth:`forward`, typed: what calling the denoiser returns."""
+        prediction: Prediction = self(x_t, t, y)
+        return prediction
+
+    @property
+    def data_std(self) -> Tensor | float:
+        """Standard deviation of the clean data, a number or one that broadcasts against a batch."""
+        return 1.0
+
+    @property
+    def null(self) -> int:
+        """Index of the null label."""
+        return self.num_classes
+
+    def null_like(self, y: Tensor) -> Tensor:
+        """Null labels in the shape of ``y``."""
+        return torch.full_like(y, self.num_classes)

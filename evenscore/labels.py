@@ -1,0 +1,128 @@
+"""The label law of a data set: how many samples each class has, and how many it should have.
+
+``K`` classes are numbered ``0 .. K-1``; index ``K`` is the null label (no class given). A *tail class* is one with few
+training labels; it has nothing to do with a *minority sample*, which is one of low density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evenscore.errors import DataError, UsageError, unknown
+
+GROUPS = ("head", "medium", "tail")
+RULES = ("train", "uniform", "sqrt", "tempered:T")
+
+
+@dataclass(frozen=True)
+class LabelDistribution:
+    """Counts of each class.
+
+    Raises:
+        DataError: no class at all, or a negative count.
+    """
+
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.counts or min(self.counts) < 0 or sum(self.counts) == 0:
+            raise DataError(
+                f"class counts {list(self.counts)} cannot be used: give at least one class with at least one sample"
+            )
+
+    @classmethod
+    def of(cls, labels: Sequence[int] | Tensor, num_classes: int) -> LabelDistribution:
+        """Count integer labels in ``0 .. num_classes-1``."""
+        index = torch.as_tensor(labels, dtype=torch.int64)
+        return cls(tuple(torch.bincount(index, minlength=num_classes).tolist()))
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.counts)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def imbalance(self) -> float:
+        """Largest count over smallest non-zero count."""
+        return max(self.counts) / min(c for c in self.counts if c)
+
+    def probabilities(self) -> Tensor:
+        """The law as found, (K,), float64."""
+        return torch.tensor(self.counts, dtype=torch.float64) / self.total
+
+    def target(self, rule: str) -> Tensor:
+        """A label law over the classes that have samples, (K,), float64, summing to 1.
+
+        ``train``: as found. ``uniform``: every class alike. ``sqrt``: proportional to the square root of the count.
+        ``tempered:T``: proportional to count ** (1/T); T = 1 is ``train``, T = 2 ``sqrt``, large T approaches ``uniform``.
+
+        Raises:
+            UsageError: an unknown rule, or a temperature that is not a number above 0.
+        """
+        return normalise(_power(rule, self.counts))
+
+    def groups(self, head: int = 100, tail: int = 20) -> tuple[str, ...]:
+        """Group of each class by the recognition rule: head has more than ``head``, tail fewer than ``tail`` samples."""
+        return tuple("head" if c > head else "tail" if c < tail else "medium" for c in self.counts)
+
+    def deficit(self, target: str | int | Sequence[int]) -> tuple[int, ...]:
+        """How many samples each class lacks.
+
+        Args:
+            target: ``"uniform"`` (every class as large as the largest), a number per class, or one number for each class.
+
+        Raises:
+            UsageError: an unknown rule, a negative number, or the wrong number of entries.
+        """
+        return tuple(max(0, want - have) for want, have in zip(self.wanted(target), self.counts, strict=True))
+
+    def wanted(self, target: str | int | Sequence[int]) -> tuple[int, ...]:
+        """The number of samples that each class is to have under ``target`` (see :meth:`deficit`)."""
+        if isinstance(target, str):
+            if target != "uniform":
+                raise unknown("target", target, ("uniform",))
+            return (max(self.counts),) * self.num_classes
+        counts = (target,) * self.num_classes if isinstance(target, int) else tuple(target)
+        if len(counts) != self.num_classes or min(counts) < 0:
+            raise UsageError(
+                f"target {list(counts)} does not fit {self.num_classes} classes: give one number of at least 0 for each"
+            )
+        return counts
+
+    def sample(self, n: int, generator: torch.Generator, rule: str = "train") -> Tensor:
+        """Draw ``n`` labels (int64) independently from ``target(rule)``."""
+        return torch.multinomial(self.target(rule), n, replacement=True, generator=generator)
+
+
+def _power(rule: str, counts: Sequence[int]) -> Tensor:
+    count = torch.tensor(counts, dtype=torch.float64)
+    present = (count > 0).double()
+    if rule.startswith("tempered:"):
+        return present * count.clamp_min(1) ** (1 / _temperature(rule))
+    powers = {"train": 1.0, "sqrt": 0.5, "uniform": 0.0}
+    if rule not in powers:
+        raise unknown("label law", rule, RULES)
+    return present * count.clamp_min(1) ** powers[rule]
+
+
+def _temperature(rule: str) -> float:
+    text = rule.removeprefix("tempered:")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise UsageError(f"label law {rule!r}: {text!r} is not a temperature, give a number above 0 such as tempered:2")
+    return value
+
+
+def normalise(weights: Tensor) -> Tensor:
+    """Weights divided by their sum."""
+    return weights / weights.sum()

@@ -1,0 +1,65 @@
+"""A residual multilayer perceptron for vectors, conditioned on noise level and label like the image backbone.
+
+Each block normalises, adds the condition, and applies two linear layers round a SiLU; the last layer starts at zero, so
+the untrained denoiser is the best one that knows only mean and standard deviation of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class MLPSize:
+    """Width of the residual stream, and number of blocks."""
+
+    width: int
+    blocks: int
+
+
+MLP_SIZES: Mapping[str, MLPSize] = {"tiny": MLPSize(128, 4), "small": MLPSize(256, 4), "base": MLPSize(1024, 6)}
+
+
+class MLP(nn.Module):
+    """(B, D) vectors, (B,) levels, (B,) labels -> (B, D)."""
+
+    def __init__(self, size: MLPSize, dim: int, num_classes: int, condition: int = 0) -> None:
+        super().__init__()
+        self.frequencies = Timesteps(64, flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.level = TimestepEmbedding(64, size.width)
+        self.label = nn.Embedding(num_classes + 1, size.width)
+        self.condition = nn.Linear(condition, size.width, bias=False) if condition else None
+        self.inward = nn.Linear(dim, size.width)
+        self.blocks = nn.ModuleList(_Block(size.width) for _ in range(size.blocks))
+        self.outward = nn.Linear(size.width, dim)
+        nn.init.zeros_(self.outward.weight)
+        nn.init.zeros_(self.outward.bias)
+
+    def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Raw output for normalised noisy vectors; ``extra`` (B, condition) is zero when None."""
+        given = self.level(self.frequencies(level).to(x.dtype)) + self.label(y)
+        if self.condition is not None and extra is not None:
+            given = given + self.condition(extra)
+        h = self.inward(x)
+        for block in self.blocks:
+            h = block(h, given)
+        out: Tensor = self.outward(h)
+        return out
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.scale_shift = nn.Linear(width, 2 * width)
+        self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+
+    def forward(self, h: Tensor, given: Tensor) -> Tensor:
+        scale, shift = self.scale_shift(torch.nn.functional.silu(given)).chunk(2, dim=-1)
+        out: Tensor = h + self.body(self.norm(h) * (1 + scale) + shift)
+        return out

@@ -1,0 +1,114 @@
+"""The image backbone: diffusers' ``UNet2DModel`` behind padding, patches and a label embedding with a null class.
+
+Any channel count, any height and width: inside, the image is padded at its right and lower edge to a multiple of what
+the network needs, and the output is cropped. With patch p, p x p pixels become channels first (space to depth), so the
+first level works on H/p x W/p positions: the same parameters cost p^2 times less, which is what makes a laptop enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention, AttnProcessor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class UNetSize:
+    """A named network size.
+
+    Attributes:
+        channels: channels at each level, from fine to coarse.
+        layers: residual blocks at each level.
+        attention: whether each level attends.
+        dropout: dropout rate inside residual blocks.
+        patch_above: images whose longer side, in patches, is larger than this get patches twice as large.
+        head_dim: channels of one attention head.
+        groups: groups of the group normalisation.
+    """
+
+    channels: tuple[int, ...]
+    layers: int
+    attention: tuple[bool, ...]
+    dropout: float
+    patch_above: int
+    head_dim: int = 32
+    groups: int = 8
+
+    def patch(self, height: int, width: int) -> int:
+        """Side of a patch in pixels for images of this height and width."""
+        patch = 1
+        while max(height, width) / patch > self.patch_above:
+            patch *= 2
+        return patch
+
+
+UNET_SIZES: Mapping[str, UNetSize] = {
+    "tiny": UNetSize((24, 48), 1, (False, True), 0.0, 16, head_dim=24),
+    "small": UNetSize((48, 96), 1, (False, True), 0.0, 16),
+    "medium": UNetSize((96, 192), 2, (False, True), 0.0, 16),
+    "base": UNetSize((128, 256, 256, 256), 2, (False, True, False, False), 0.1, 64, head_dim=256, groups=32),
+}
+
+
+class ImageUNet(nn.Module):
+    """(B, C, H, W) images, (B,) levels, (B,) labels -> (B, C, H, W).
+
+    Args:
+        size: one of :data:`UNET_SIZES`.
+        shape: (C, H, W).
+        num_classes: K; label K is the null class.
+        condition: length of a further condition vector, 0 for none.
+    """
+
+    def __init__(self, size: UNetSize, shape: tuple[int, int, int], num_classes: int, condition: int = 0) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.patch = size.patch(height, width)
+        multiple = self.patch * 2 ** (len(size.channels) - 1)
+        self.pad = (0, -width % multiple, 0, -height % multiple)
+        self.height, self.width = height, width
+        self.unet = _unet2d(size, channels * self.patch**2, max(height, width) // self.patch)
+        embedding = size.channels[0] * 4
+        self.label = nn.Embedding(num_classes + 1, embedding)
+        self.condition = nn.Linear(condition, embedding, bias=False) if condition else None
+
+    def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Raw output for normalised noisy images; ``extra`` (B, condition) is zero when None."""
+        given = self.label(y)
+        if self.condition is not None and extra is not None:
+            given = given + self.condition(extra)
+        patches = F.pixel_unshuffle(F.pad(x, self.pad, mode="replicate") if any(self.pad) else x, self.patch)
+        patches = patches.contiguous(memory_format=torch.channels_last)
+        out: Tensor = self.unet(patches, level, class_labels=given).sample
+        return F.pixel_shuffle(out, self.patch)[..., : self.height, : self.width]
+
+
+def _unet2d(size: UNetSize, channels: int, side: int) -> UNet2DModel:
+    unet = UNet2DModel(
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
+        layers_per_block=size.layers,
+        block_out_channels=size.channels,
+        down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in size.attention),
+        up_block_types=tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(size.attention)),
+        norm_num_groups=size.groups,
+        attention_head_dim=size.head_dim,
+        dropout=size.dropout,
+        class_embed_type="identity",
+        resnet_time_scale_shift="scale_shift",
+    )
+    for module in unet.modules():
+        if isinstance(module, Attention):
+            module.set_processor(
+                AttnProcessor()
+            )  # plain products: quicker than the fused kernel on these few positions
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    unet.to(memory_format=torch.channels_last)
+    return unet

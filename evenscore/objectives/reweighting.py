@@ -1,0 +1,62 @@
+"""Re-weighting: the denoising loss of each sample times a weight of its class.
+
+* ``inverse``: proportional to 1 / n_y;
+* ``effective``: proportional to (1 - beta) / (1 - beta^n_y), the effective number of samples (Cui et al. 2019,
+  "Class-Balanced Loss Based on Effective Number of Samples", eq. 2).
+
+Law: weights average to 1 over the training samples, so the scale of the loss, and with it the best learning rate, is
+that of plain denoising. ``strength`` 0 is plain denoising, 1 the full weights (as powers in between).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from evenscore.denoisers.base import Denoiser
+from evenscore.errors import unknown
+from evenscore.labels import LabelDistribution
+from evenscore.objectives.base import Noised, Objective, Terms
+from evenscore.objectives.denoising import denoising_loss
+
+SCHEMES = ("inverse", "effective")
+
+
+@dataclass(frozen=True)
+class Reweighting(Objective):
+    """Denoising loss weighted by class.
+
+    Attributes:
+        scheme: ``inverse`` or ``effective``.
+        strength: exponent of the weights, 0 (none) to 1 (full).
+        effective_beta: beta of the effective number, below 1.
+        weighting: weighting over noise levels, see :class:`~evenscore.objectives.denoising.Denoising`.
+    """
+
+    scheme: str = "effective"
+    strength: float = 1.0
+    effective_beta: float = 0.999
+    weighting: str = "edm"
+    source: ClassVar[str] = "Cui et al. 2019, eq. 2"
+
+    def __call__(
+        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
+    ) -> Terms:
+        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
+        loss = denoising_loss(denoiser, prediction, batch, self.weighting)
+        return {"denoising": self.class_weights(labels).to(loss)[batch.y] * loss}
+
+    def class_weights(self, labels: LabelDistribution) -> Tensor:
+        """(K,) weights, float64, of mean 1 over the training samples."""
+        count = torch.tensor(labels.counts, dtype=torch.float64).clamp_min(1)
+        if self.scheme == "inverse":
+            weight = 1 / count
+        elif self.scheme == "effective":
+            weight = (1 - self.effective_beta) / (1 - self.effective_beta**count)
+        else:
+            raise unknown("scheme", self.scheme, SCHEMES)
+        weight = weight**self.strength
+        return weight / (weight * labels.probabilities()).sum()

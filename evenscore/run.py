@@ -1,0 +1,256 @@
+"""A run is a folder: what was asked, what was computed, and where to go on.
+
+    config.yaml          the resolved configuration, the data, versions, command line (written once)
+    metrics.jsonl        one JSON object per report
+    checkpoints/         safetensors, with pointers ``last`` and ``best``
+    previews/            grids drawn during training
+    lock                 held while a process trains in the folder
+
+Law: the folder of a run that was interrupted at any instant can be opened, and training in it goes on as if it had not
+been interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from evenscore import records
+from evenscore.checkpoint import load_checkpoint, make_folder, write_atomic
+from evenscore.configuration import TrainConfig
+from evenscore.data.dataset import Dataset
+from evenscore.denoisers.preconditioned import Preconditioned
+from evenscore.errors import EvenscoreError, RunError
+from evenscore.labels import LabelDistribution
+from evenscore.networks import build_network
+from evenscore.process import PROCESSES
+
+FORMAT = 1
+BUDGET = ("steps", "minutes", "previews")
+CONDITION = 3
+"""Length of the augmentation vector that networks are told (flip, shift down, shift right)."""
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a run knows of its training data, without the data.
+
+    Attributes:
+        spec: the data as they were named on the command line.
+        fingerprint: SHA-256 of samples, labels and class names.
+        class_names: names of the K classes.
+        counts: training samples of each class.
+        shape: shape of one sample, (C, H, W) or (D,).
+        mean: mean of each channel, in [-1, 1].
+        std: standard deviation of each channel.
+    """
+
+    spec: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    counts: tuple[int, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, data: Dataset) -> DataCard:
+        """The card of a data set."""
+        values = data.tensor().transpose(0, 1).flatten(1).double()
+        mean, std = values.mean(1), values.std(1, correction=0)
+        return cls(
+            data.name,
+            data.fingerprint,
+            data.class_names,
+            data.distribution.counts,
+            data.shape,
+            tuple(round(m, 6) for m in mean.tolist()),
+            tuple(round(s, 6) for s in std.tolist()),
+        )
+
+    @property
+    def labels(self) -> LabelDistribution:
+        return LabelDistribution(self.counts)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        path: the folder.
+        config: the resolved configuration.
+        card: the data it was made for.
+    """
+
+    path: Path
+    config: TrainConfig
+    card: DataCard
+
+    @classmethod
+    def create(cls, path: Path, config: TrainConfig, card: DataCard) -> Run:
+        """Make a run folder.
+
+        Raises:
+            RunError: the folder exists and is not empty.
+            DataError: it cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists and is not a run folder: choose another --out, or remove it")
+        make_folder(path)
+        run = cls(path, config, card)
+        run._write()
+        return run
+
+    def adopt(self, config: TrainConfig, card: DataCard) -> Run:
+        """This run, ready to go on under ``config``: equal to its own but for the budget and what was left to ``auto``.
+
+        Raises:
+            RunError: other data or other settings.
+        """
+        if card.fingerprint != self.card.fingerprint:
+            raise RunError(
+                f"{self.path} was trained on other data ({self.card.spec}): give that data to resume, or another --out"
+            )
+        mine, asked = self.config.to_mapping(), config.to_mapping()
+        for key in mine:
+            if key not in BUDGET and asked[key] not in (mine[key], "auto"):
+                raise RunError(
+                    f"{self.path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
+                    "give the same settings to resume, or another --out"
+                )
+        run = replace(self, config=replace(self.config, **{key: getattr(config, key) for key in BUDGET}))
+        if run.config != self.config:
+            run._write()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            RunError: it is not one, or its configuration cannot be read.
+        """
+        try:
+            record = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+            return cls(path, TrainConfig.from_mapping(record["train"]), records.read(DataCard, record["data"]))
+        except OSError as error:
+            raise RunError(
+                f"{path} is not a run folder (config.yaml: {error.strerror}): give a folder that `evenscore train` made"
+            ) from None
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, EvenscoreError) as error:
+            raise RunError(
+                f"{path / 'config.yaml'} cannot be understood ({error}): restore it or train again"
+            ) from None
+
+    def _record(self) -> dict[str, Any]:
+        versions = {name: version(name) for name in ("evenscore", "torch", "diffusers", "numpy")}
+        return {
+            "format": FORMAT,
+            "train": self.config.to_mapping(),
+            "data": records.write(self.card),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "versions": {**versions, "python": platform.python_version()},
+        }
+
+    def _write(self) -> None:
+        write_atomic(self.path / "config.yaml", yaml.safe_dump(self._record(), sort_keys=False).encode())
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training in the folder; released when the process ends, however it ends.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        with (self.path / "lock").open("a+") as file:
+            if not _try_lock(file.fileno()):
+                raise RunError(f"{self.path} is in use by another process: wait until it ends, or choose another --out")
+            yield
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append one record to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """All complete records of metrics.jsonl, in order."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def forget_after(self, step: int) -> None:
+        """Drop the records of steps after ``step``, which resumed training will compute again."""
+        kept = [record for record in self.records() if record.get("step", 0) <= step]
+        write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept).encode())
+
+    def network(self) -> Preconditioned:
+        """A fresh, untrained denoiser as the configuration describes it."""
+        condition = CONDITION if self.config.augmentation != "none" else 0
+        shape, classes = self.card.shape, len(self.card.class_names)
+        backbone = build_network(self.config.network, shape, classes, condition, self.config.dropout)
+        process = PROCESSES[self.config.process]()
+        mean, std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
+        return Preconditioned(backbone, process, classes, shape, mean, std)
+
+    def denoiser(self, pointer: str = "last") -> Preconditioned:
+        """The trained denoiser with its averaged weights, for sampling.
+
+        Args:
+            pointer: ``last`` or ``best``.
+
+        Raises:
+            CheckpointError: no checkpoint, a damaged one, or one of another network.
+        """
+        checkpoint = load_checkpoint(self.checkpoints, pointer)
+        denoiser = self.network()
+        load_prefixed(denoiser, checkpoint.tensors, "ema.", self.path)
+        return denoiser.eval()
+
+
+def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, where: Path) -> None:
+    """Load the tensors under ``prefix`` into a module.
+
+    Raises:
+        RunError: names or shapes do not fit.
+    """
+    mine = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    try:
+        module.load_state_dict(mine)
+    except RuntimeError:
+        raise RunError(
+            f"the checkpoint in {where} is of another network than its config.yaml: restore the folder"
+        ) from None
+
+
+def _try_lock(descriptor: int) -> bool:
+    if os.name != "posix":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

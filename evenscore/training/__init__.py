@@ -1,0 +1,7 @@
+"""Training: the loop, what it measures, and what it needs of the optimiser."""
+
+from __future__ import annotations
+
+from evenscore.training.loop import Progress, Trainer, train
+
+__all__ = ["Progress", "Trainer", "train"]

@@ -1,0 +1,262 @@
+"""Training, as a generator: it yields after every step, saves as it goes, and goes on where it was interrupted.
+
+Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages and optimiser state are saved
+exactly. So the same command given again after any interruption ends with bit for bit the weights of the uninterrupted
+run, on the same machine and with a budget in steps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from evenscore.checkpoint import Checkpoint, load_checkpoint, point, pointed, save_checkpoint
+from evenscore.configuration import TrainConfig
+from evenscore.data import Augmentation, Dataset, Loader
+from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.preconditioned import Conditioned
+from evenscore.errors import EvenscoreError, RunError
+from evenscore.objectives import Noised, drop_labels, noised
+from evenscore.objectives.levels import draw_times
+from evenscore.random import derive_seed, generator, seeded_layers
+from evenscore.run import DataCard, Run, load_prefixed
+from evenscore.training.meters import ClassMeter, probe_loss
+from evenscore.training.optimise import (
+    AveragedWeights,
+    learning_rate,
+    load_optimiser,
+    make_optimiser,
+    optimiser_tensors,
+)
+from evenscore.training.preview import save_preview
+from evenscore.training.resolve import resolve
+
+SAVE_SECONDS = 60.0
+REPORTS = 200
+"""Reports written to metrics.jsonl over a whole run."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after a step.
+
+    Attributes:
+        step: optimiser steps done.
+        fraction: share of the budget used, 0 to 1.
+        seconds: seconds spent in training, earlier sessions included.
+        remaining: seconds left, estimated from the fraction.
+        loss: mean loss since the last report.
+        by_group: mean loss of each class group present since the last report.
+        lr: learning rate of the step.
+        event: ``step``, ``saved``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
+    """
+
+    step: int
+    fraction: float
+    seconds: float
+    remaining: float
+    loss: float
+    by_group: dict[str, float]
+    lr: float
+    event: str
+
+
+def train(
+    data: Dataset, out: Path, config: TrainConfig, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Progress]:
+    """Train in the run folder ``out``, or go on where a run there was interrupted.
+
+    Args:
+        data: training data.
+        out: run folder, made when it does not exist.
+        config: what to train; every ``auto`` is resolved and stored.
+        stop: asked between steps; when true, a checkpoint is saved and training ends with event ``stopped``.
+
+    Raises:
+        RunError: the folder is in use or belongs to another run.
+        DataError: the disk is full.
+        EvenscoreError: the loss is not finite.
+    """
+    card = DataCard.of(data)
+    if (out / "config.yaml").is_file():
+        run = Run.open(out).adopt(config, card)
+    else:
+        run = Run.create(out, resolve(config, data), card)
+    with run.lock():
+        yield from Trainer(run, data, stop).run_to_end()
+
+
+class Trainer:
+    """One training run in this process."""
+
+    def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False) -> None:
+        self.run, self.config, self.data, self.stop = run, run.config, data, stop
+        self.labels = data.distribution
+        self.device = Accelerator().device
+        with seeded_layers(derive_seed(self.config.seed, "weights")):
+            self.model = run.network()
+        self.model.to(self.device).train()
+        self.average = AveragedWeights(self.model, self.config.ema)
+        self.optimiser = make_optimiser(self.model, self.config)
+        self.loader = Loader(data, self.config.batch_size, self.config.policy, self.config.seed)
+        self.augmentation = Augmentation(self.config.augmentation)
+        self.spread = float(self.model.std.mean())
+        self.meter = ClassMeter(self.labels)
+        self.step, self.seconds, self.best, self.drawn = 0, 0.0, float("inf"), 0
+        self.reported = 0.0
+        self.resume()
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget used."""
+        if self.config.steps is not None:
+            return min(1.0, self.step / self.config.steps)
+        return min(1.0, self.seconds / (60 * (self.config.minutes or 1)))
+
+    def run_to_end(self) -> Iterator[Progress]:
+        """Steps until the budget is used or a stop is asked."""
+        saved = time.monotonic()
+        while self.fraction < 1:
+            started = time.monotonic()
+            lr = self.one_step()
+            self.seconds += time.monotonic() - started
+            if self.stop():
+                self.save()
+                yield self.progress("stopped", lr)
+                return
+            if self._is_due(saved):
+                self.save()
+                saved = time.monotonic()
+                yield self.progress("saved", lr)
+            else:
+                yield self.progress("step", lr)
+            self._report(lr)
+        if pointed(self.run.checkpoints, "last") != f"step-{self.step:09d}":
+            self.save()
+        yield self.progress("done", 0.0)
+
+    def _is_due(self, saved: float) -> bool:
+        regular = self.config.steps is not None and self.step % self.config.checkpoint_every == 0
+        return regular or time.monotonic() - saved > SAVE_SECONDS
+
+    def one_step(self) -> float:
+        """One optimiser step; returns its learning rate.
+
+        Raises:
+            EvenscoreError: the loss is not finite.
+        """
+        lr = learning_rate(self.config, self.step, self.fraction)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        for part in range(self.config.accumulate):
+            self._accumulate(self.step * self.config.accumulate + part)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip, foreach=True)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.average.update(self.model, self.step)
+        return lr
+
+    def _accumulate(self, draw: int) -> None:
+        """Forward and backward pass of one batch."""
+        random = generator(self.config.seed, "batch", draw)
+        denoiser, batch = self._batch(draw, random)
+        with seeded_layers(derive_seed(self.config.seed, "layers", draw)), self._autocast():
+            terms = self.config.objective(denoiser, batch, self.labels, random)
+        loss = torch.stack(list(terms.values())).sum(0)
+        total = loss.mean() / self.config.accumulate
+        if not bool(torch.isfinite(total)):
+            raise EvenscoreError(
+                f"the loss became {float(total)} at step {self.step}: the last checkpoint is intact, "
+                "start a new run with a smaller --set lr"
+            )
+        total.backward()  # type: ignore[no-untyped-call]
+        self.meter.add(batch.y, loss.detach())
+
+    def _batch(self, draw: int, random: torch.Generator) -> tuple[Denoiser, Noised]:
+        """The noised batch, and the denoiser told what augmentation was done to it."""
+        index = self.loader.batch(draw)
+        x0, extra = self.augmentation(self.data.tensor(index), random)
+        y = torch.from_numpy(self.data.labels[index])
+        t = draw_times(self.config.noise, len(y), self.model.process, self.spread, random)
+        eps = torch.randn(x0.shape, generator=random)
+        y_in = drop_labels(y, self.model.null, self.config.label_dropout, random)
+        moved = [v.to(self.device, non_blocking=True) for v in (x0, y, y_in, t, eps)]
+        batch = noised(self.model.process, *moved)
+        if self.augmentation.name == "none":
+            return self.model, batch
+        return Conditioned(self.model, extra.to(self.device)), batch
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    def progress(self, event: str, lr: float) -> Progress:
+        """The state as it is shown to people."""
+        done = max(self.fraction, 1e-9)
+        remaining = self.seconds * (1 - done) / done
+        loss, groups = self.meter.mean(), self.meter.by_group()
+        return Progress(self.step, self.fraction, self.seconds, remaining, loss, groups, lr, event)
+
+    def _report(self, lr: float) -> None:
+        if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:
+            return
+        self.reported = self.fraction
+        self.run.log(
+            {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
+            | {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
+        )
+        self.meter.reset()
+
+    def save(self) -> None:
+        """Write a checkpoint; move ``best`` to it when its averaged weights denoise the probe better than before."""
+        probe = probe_loss(self.average.module, self.data, self.config)
+        better = probe.mean < self.best
+        self.best = min(self.best, probe.mean)
+        self._preview()
+        tensors: dict[str, Tensor] = {}
+        for prefix, module in (("model.", self.model), ("ema.", self.average.module)):
+            tensors |= {prefix + key: value for key, value in module.state_dict().items()}
+        tensors |= optimiser_tensors(self.optimiser, "optimiser.")
+        state = {"step": self.step, "seconds": self.seconds, "best": self.best, "drawn": self.drawn}
+        name = save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state))
+        if better:
+            point(self.run.checkpoints, "best", name)
+        self.run.log({"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class})
+
+    def _preview(self) -> None:
+        due = int(self.fraction * self.config.previews)
+        if due > self.drawn:
+            self.drawn = due
+            save_preview(
+                self.average.module, self.run.path / "previews" / f"step-{self.step:09d}.png", self.config.seed
+            )
+
+    def resume(self) -> None:
+        """Take up the last checkpoint, when there is one.
+
+        Raises:
+            CheckpointError: it is damaged.
+            RunError: it is of another network.
+        """
+        if pointed(self.run.checkpoints, "last") is None and not list(self.run.checkpoints.glob("step-*.safetensors")):
+            self.run.forget_after(-1)
+            return
+        checkpoint = load_checkpoint(self.run.checkpoints)
+        load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
+        load_prefixed(self.average.module, checkpoint.tensors, "ema.", self.run.path)
+        load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
+        state = checkpoint.state
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.best, self.drawn = float(state["best"]), int(state["drawn"])
+        if self.config.steps is not None and self.step > self.config.steps:
+            raise RunError(
+                f"{self.run.path} has {self.step} steps already, {self.config.steps} were asked: ask for more"
+            )
+        self.reported = self.fraction
+        self.run.forget_after(self.step)

@@ -1,0 +1,90 @@
+"""Loss by class and by group, gathered from losses per sample; and the probe that chooses the ``best`` checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evenscore.configuration import TrainConfig
+from evenscore.data import Dataset
+from evenscore.denoisers.base import Denoiser
+from evenscore.labels import LabelDistribution
+from evenscore.objectives import noised
+from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.levels import draw_times
+from evenscore.random import generator
+
+PROBE = 256
+"""Samples of the probe, as equal in class as they can be."""
+
+
+class ClassMeter:
+    """Mean loss of each class since the last reset."""
+
+    def __init__(self, labels: LabelDistribution) -> None:
+        self.groups = labels.groups()
+        self.total = torch.zeros(labels.num_classes, dtype=torch.float64)
+        self.count = torch.zeros(labels.num_classes, dtype=torch.float64)
+
+    def add(self, y: Tensor, loss: Tensor) -> None:
+        """Take in a batch: (B,) labels and (B,) losses."""
+        self.total.index_add_(0, y.cpu(), loss.cpu().double())
+        self.count.index_add_(0, y.cpu(), torch.ones(len(y), dtype=torch.float64))
+
+    def reset(self) -> None:
+        """Start again at zero."""
+        self.total.zero_()
+        self.count.zero_()
+
+    def mean(self) -> float:
+        """Mean over samples; nan when there were none."""
+        return float(self.total.sum() / self.count.sum())
+
+    def by_class(self) -> list[float | None]:
+        """Mean of each class; None where a class had no sample."""
+        pairs = zip(self.total.tolist(), self.count.tolist(), strict=True)
+        return [round(total / count, 6) if count else None for total, count in pairs]
+
+    def by_group(self) -> dict[str, float]:
+        """Mean of each group that had a sample."""
+        out = {}
+        for group in dict.fromkeys(self.groups):
+            mine = torch.tensor([g == group for g in self.groups])
+            if self.count[mine].sum() > 0:
+                out[group] = round(float(self.total[mine].sum() / self.count[mine].sum()), 6)
+        return out
+
+
+@dataclass(frozen=True)
+class ProbeLoss:
+    """Denoising loss on the probe: mean over classes, and of each class."""
+
+    mean: float
+    by_class: list[float]
+
+
+@torch.no_grad()
+def probe_loss(denoiser: Denoiser, data: Dataset, config: TrainConfig) -> ProbeLoss:
+    """Denoising loss of a fixed set of training samples with fixed noise, every class counting alike.
+
+    It compares checkpoints of one run with each other; it is measured on training samples and says nothing about
+    samples that the network has not seen.
+    """
+    random = generator(config.seed, "probe")
+    index = torch.cat([_some(data, k, random) for k in range(data.num_classes)])
+    x0, y = data.tensor(index.numpy()), torch.from_numpy(data.labels)[index]
+    std = float(torch.as_tensor(denoiser.data_std).mean())
+    t = draw_times(config.noise, len(y), denoiser.process, std, random)
+    eps = torch.randn(x0.shape, generator=random)
+    device = next(denoiser.parameters()).device
+    batch = noised(denoiser.process, *(v.to(device) for v in (x0, y, y, t, eps)))
+    loss = denoising_loss(denoiser, denoiser.predict(batch.x_t, batch.t, batch.y_in), batch, "edm").cpu()
+    by_class = [float(loss[y == k].mean()) for k in range(data.num_classes)]
+    return ProbeLoss(sum(by_class) / len(by_class), by_class)
+
+
+def _some(data: Dataset, k: int, random: torch.Generator) -> Tensor:
+    mine = torch.from_numpy(data.of_class(k))
+    return mine[torch.randperm(len(mine), generator=random)[: max(1, PROBE // data.num_classes)]]

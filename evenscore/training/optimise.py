@@ -1,0 +1,71 @@
+"""The moving parts of optimisation: learning rate, averaged weights, and the optimiser's state as named tensors.
+
+Law: everything that the next step needs is a tensor with a name, so a checkpoint is a plain safetensors file and a resumed
+run takes the same step, bit for bit, as the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from evenscore.configuration import TrainConfig
+from evenscore.denoisers.base import Denoiser
+
+FLOOR = 0.01
+"""Learning rate at the end of the cool-down, as a share of the full rate."""
+
+
+def learning_rate(config: TrainConfig, step: int, fraction: float) -> float:
+    """Rate of a step: linear warm-up in steps, constant, then linear cool-down over the last share of the budget."""
+    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    left = min(1.0, (1 - fraction) / config.cooldown) if config.cooldown else 1.0
+    return config.lr * warm * max(FLOOR, left)
+
+
+def make_optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW on all parameters (Loshchilov & Hutter 2019)."""
+    return torch.optim.AdamW(
+        module.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
+
+
+class AveragedWeights:
+    """An exponential moving average of the parameters; buffers are copied.
+
+    Args:
+        module: the module whose weights are averaged.
+        decay: largest decay per step; in step s it is at most (1 + s) / (10 + s), so early weights are soon forgotten.
+    """
+
+    def __init__(self, module: Denoiser, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Take in the weights after ``step``."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine = [p.data for p in self.module.parameters()]
+        torch._foreach_lerp_(mine, [p.data for p in module.parameters()], 1 - decay)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """The optimiser's state as ``prefix<parameter>.<name>`` tensors."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"{prefix}{i}.{name}": torch.as_tensor(value) for i, entry in state.items() for name, value in entry.items()
+    }
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Put back what :func:`optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            index, name = key.removeprefix(prefix).split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

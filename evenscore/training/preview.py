@@ -1,0 +1,39 @@
+"""Preview grids: a few samples of each class, one row a class, always with the same noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evenscore.data.pixels import save_png, to_uint8
+from evenscore.denoisers.base import Denoiser
+from evenscore.sampling import Sampler, generate, labels_for
+
+COLUMNS = 8
+ROWS = 20
+
+
+def save_preview(denoiser: Denoiser, path: Path, seed: int) -> None:
+    """Draw a grid of at most ``ROWS`` classes with a quick sampler; vectors have no picture and are left out."""
+    if len(denoiser.shape) != 3:
+        return
+    labels = labels_for([COLUMNS if k < ROWS else 0 for k in range(denoiser.num_classes)])
+    device = str(next(denoiser.parameters()).device)
+    batches = generate(denoiser, labels, seed=seed, sampler=Sampler(nfe=10), device=device)
+    images = to_uint8(torch.cat([batch.x for batch in batches]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(grid(images, COLUMNS), path)
+
+
+def grid(images: NDArray[np.uint8], columns: int, gap: int = 1) -> NDArray[np.uint8]:
+    """Images (N, H, W, C) side by side, ``columns`` to a row, on white, as one image."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, dtype=np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
