@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenscore.balancing import BalanceConfig, balance
     from evenscore.configuration import TrainConfig
     from evenscore.data import Dataset, load
     from evenscore.errors import EvenscoreError
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "BalanceConfig": "evenscore.balancing",
     "Dataset": "evenscore.data",
     "EvenscoreError": "evenscore.errors",
     "LabelDistribution": "evenscore.labels",
     "Run": "evenscore.run",
     "Sampler": "evenscore.sampling",
     "TrainConfig": "evenscore.configuration",
+    "balance": "evenscore.balancing",
     "generate": "evenscore.sampling",
     "inspect": "evenscore.inspection",
     "load": "evenscore.data",
@@ -34,6 +37,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BalanceConfig",
     "Dataset",
     "EvenscoreError",
     "LabelDistribution",
@@ -41,6 +45,7 @@ __all__ = [
     "Sampler",
     "TrainConfig",
     "__version__",
+    "balance",
     "generate",
     "inspect",
     "load",

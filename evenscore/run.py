@@ -98,6 +98,11 @@ class Run:
     config: TrainConfig
     card: DataCard
 
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether the folder holds a run."""
+        return (path / "config.yaml").is_file()
+
     @classmethod
     def create(cls, path: Path, config: TrainConfig, card: DataCard) -> Run:
         """Make a run folder.
@@ -119,10 +124,7 @@ class Run:
         Raises:
             RunError: other data or other settings.
         """
-        if card.fingerprint != self.card.fingerprint:
-            raise RunError(
-                f"{self.path} was trained on other data ({self.card.spec}): give that data to resume, or another --out"
-            )
+        self.check_data(card)
         mine, asked = self.config.to_mapping(), config.to_mapping()
         for key in mine:
             if key not in BUDGET and asked[key] not in (mine[key], "auto"):
@@ -153,6 +155,17 @@ class Run:
             raise RunError(
                 f"{path / 'config.yaml'} cannot be understood ({error}): restore it or train again"
             ) from None
+
+    def check_data(self, given: Dataset | DataCard) -> None:
+        """Refuse data that the run was not trained on.
+
+        Raises:
+            RunError: the samples, labels or class names differ.
+        """
+        if given.fingerprint != self.card.fingerprint:
+            raise RunError(
+                f"{self.path} was trained on other data ({self.card.spec}): give that data, or another run folder"
+            )
 
     def _record(self) -> dict[str, Any]:
         versions = {name: version(name) for name in ("evenscore", "torch", "diffusers", "numpy")}

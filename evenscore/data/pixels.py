@@ -6,6 +6,7 @@ Law: ``to_uint8(from_uint8(v)) == v`` for every byte v, with x = v / 127.5 - 1. 
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -74,7 +75,14 @@ def as_pil(array: NDArray[np.uint8]) -> Image.Image:
 
 def save_png(array: NDArray[np.uint8], path: str | Path) -> None:
     """Write bytes (H,W), (H,W,1) or (H,W,3) as a PNG file."""
-    as_pil(array).save(path, format="PNG")
+    Path(path).write_bytes(png_bytes(array))
+
+
+def png_bytes(array: NDArray[np.uint8]) -> bytes:
+    """Bytes (H,W), (H,W,1) or (H,W,3) as the content of a PNG file."""
+    buffer = io.BytesIO()
+    as_pil(array).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -84,12 +84,9 @@ def train(
         EvenscoreError: the loss is not finite.
     """
     card = DataCard.of(data)
-    if (out / "config.yaml").is_file():
-        run = Run.open(out).adopt(config, card)
-    else:
-        run = Run.create(out, resolve(config, data), card)
+    run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
     with run.lock():
-        yield from Trainer(run, data, stop).run_to_end()
+        yield from Trainer(run.adopt(config, card), data, stop).run_to_end()
 
 
 class Trainer:

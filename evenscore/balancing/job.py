@@ -1,0 +1,195 @@
+"""Balance: from an unequal data set to a balanced folder, in one call.
+
+Inspect, plan what each class lacks, train a run (or use one), sample, let the gate refuse near-copies and samples of
+another class, draw again until the plan is met or its tries are used up, write the folder, and say on a page how it went.
+
+Law: the folder holds exactly the planned number of each class, or the page and the returned result say which class falls
+short and why; real images are never changed; the same command given again after an interruption goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evenscore.balancing.collect import Collector
+from evenscore.balancing.gate import Gate, GateSettings
+from evenscore.balancing.plan import ClassPlan, Target, make_plan
+from evenscore.balancing.real import write_real
+from evenscore.balancing.state import State
+from evenscore.balancing.summary import write_summary
+from evenscore.checkpoint import make_folder
+from evenscore.configuration import TrainConfig
+from evenscore.data import Dataset
+from evenscore.errors import UsageError
+from evenscore.run import Run
+from evenscore.sampling import Sampler
+from evenscore.training import Progress, train
+from evenscore.writing import ImageFolder, check_output
+
+HIDDEN = ".evenscore"
+SAMPLER = Sampler(guidance=2.0)
+
+
+@dataclass(frozen=True)
+class BalanceConfig:
+    """What to make.
+
+    Attributes:
+        target: ``"uniform"``, one number for all classes, or one for each.
+        run: a trained run to use; None trains one inside the output folder.
+        train: what to train when no run is given.
+        sampler: how to sample.
+        gate: how strict to be.
+        tries: candidates drawn for each sample that is wanted, at most.
+        batch_size: samples computed together.
+        seed: of the sampling.
+    """
+
+    target: Target = "uniform"
+    run: Path | None = None
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10))
+    sampler: Sampler = SAMPLER
+    gate: GateSettings = field(default_factory=GateSettings)
+    tries: int = 4
+    batch_size: int = 100
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the work, for people.
+
+    Attributes:
+        name: ``plan``, ``train``, ``gate``, ``sample``, ``write``, ``stopped`` or ``done``.
+        text: what happens, in words.
+        fraction: share of this stage that is done.
+        training: the progress of training, in stage ``train``.
+    """
+
+    name: str
+    text: str
+    fraction: float = 0.0
+    training: Progress | None = None
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How one class came out: its plan, and what was made and refused."""
+
+    plan: ClassPlan
+    made: int
+    candidates: int
+    copies: int
+    mislabelled: int
+
+    @property
+    def met(self) -> bool:
+        return self.made == self.plan.make
+
+
+def balance(
+    data: Dataset, out: Path, config: BalanceConfig, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Stage]:
+    """Make a balanced folder; iterate to the end to have it made.
+
+    Args:
+        data: the unequal image data.
+        out: the folder to write, which must not hold anything but an interrupted job of the same kind.
+        config: what to make.
+        stop: asked between steps; when true, the work stops in a state from which the same call goes on.
+
+    Raises:
+        UsageError: vectors instead of images, or a target that does not fit.
+        DataError: the folder is not empty, or the disk is full.
+        RunError: the folder holds another job, or the run is of other data.
+    """
+    if data.kind != "image":
+        raise UsageError(f"{data.name} holds vectors: balance writes folders of images, give images")
+    plan = make_plan(data, config.target)
+    run = Run.open(config.run) if config.run is not None else None
+    if run is not None:
+        run.check_data(data)
+    if not (out / HIDDEN).is_dir():
+        check_output(out)
+        make_folder(out / HIDDEN)
+    yield Stage("plan", f"{sum(p.make for p in plan)} samples to make for {sum(p.make > 0 for p in plan)} classes")
+    if run is None:
+        stopped = yield from _train(data, out / HIDDEN / "run", config.train, stop)
+        if stopped:
+            return
+        run = Run.open(out / HIDDEN / "run")
+    yield from _fill(data, out, plan, run, config, stop)
+
+
+def _train(data: Dataset, path: Path, config: TrainConfig, stop: Callable[[], bool]) -> Generator[Stage, None, bool]:
+    """Train; returns whether a stop was asked."""
+    for progress in train(data, path, config, stop):
+        yield Stage("train", f"step {progress.step}", progress.fraction, progress)
+    return progress.event == "stopped"
+
+
+def _fill(
+    data: Dataset,
+    out: Path,
+    plan: tuple[ClassPlan, ...],
+    run: Run,
+    config: BalanceConfig,
+    stop: Callable[[], bool],
+) -> Iterator[Stage]:
+    """Write the real images, then sample, judge and write until the plan is met."""
+    path = out / HIDDEN / "state.json"
+    signature = _signature(data, run, plan, config)
+    state = State.read(path, signature) if path.is_file() else State.fresh(signature, len(plan))
+    folder = ImageFolder.at(out, data.class_names)
+    folder.truncate(state.size)
+    if not state.real:
+        yield Stage("write", "real images")
+        state.size, state.real = write_real(data, folder, plan, config.seed), True
+        state.write(path)
+    yield Stage("gate", "fitting the gate's classifier on the real images")
+    gate = Gate(data, config.gate, config.seed)
+    collector = Collector(folder, plan, gate, state, run, config.sampler, config.tries, config.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for _ in collector.collect(run.denoiser(), config.batch_size, device):
+        state.write(path)
+        made, wanted = sum(state.made), sum(p.make for p in plan)
+        yield Stage("sample", f"{made} of {wanted} samples", made / max(1, wanted))
+        if stop():
+            yield Stage("stopped", f"{made} of {wanted} samples; the same command goes on from here")
+            return
+    yield Stage("write", "page and data card")
+    write_summary(data, folder, results(plan, state), run, {**records_of(config), "device": device})
+    state.done = True
+    state.write(path)
+    yield Stage("done", str(out / "index.html"), 1.0)
+
+
+def results(plan: tuple[ClassPlan, ...], state: State) -> tuple[ClassResult, ...]:
+    """Plan and outcome of each class."""
+    rows = zip(plan, state.made, state.next, state.copies, state.mislabelled, strict=True)
+    return tuple(ClassResult(*row) for row in rows)
+
+
+def read_results(data: Dataset, out: Path, target: Target) -> tuple[ClassResult, ...]:
+    """Plan and outcome of each class of a folder that was made."""
+    path = out / HIDDEN / "state.json"
+    return results(make_plan(data, target), State.read(path, {}))
+
+
+def records_of(config: BalanceConfig) -> dict[str, Any]:
+    """The settings of a job that people look for on its page."""
+    sampler = {key: str(value) for key, value in asdict(config.sampler).items()}
+    gate = {key: str(value) for key, value in asdict(config.gate).items()}
+    return {**sampler, **gate, "seed": str(config.seed), "tries": str(config.tries)}
+
+
+def _signature(data: Dataset, run: Run, plan: tuple[ClassPlan, ...], config: BalanceConfig) -> dict[str, Any]:
+    settings = asdict(replace(config.sampler)) | asdict(config.gate)
+    settings["interval"] = None if config.sampler.interval is None else list(config.sampler.interval)
+    wanted = [p.wanted for p in plan]
+    return {"data": data.fingerprint, "run": str(run.path.resolve()), "wanted": wanted, "seed": config.seed, **settings}

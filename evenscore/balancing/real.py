@@ -1,0 +1,45 @@
+"""The real part of a balanced folder: the images as they are, linked or copied, and marked as real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evenscore.balancing.plan import ClassPlan
+from evenscore.data import Dataset
+from evenscore.random import generator
+from evenscore.writing import ImageFolder
+
+
+def write_real(data: Dataset, folder: ImageFolder, plan: tuple[ClassPlan, ...], seed: int) -> int:
+    """Write the real images that the plan keeps; returns the size of the metadata after them.
+
+    Files are linked (copied where links are not possible) with their own content; images without a file are written as
+    PNG. A class with more real images than wanted keeps a seeded random choice of them.
+    """
+    return folder.record(_records(data, folder, plan, seed))
+
+
+def _records(data: Dataset, folder: ImageFolder, plan: tuple[ClassPlan, ...], seed: int) -> Iterator[dict[str, Any]]:
+    for k, row in enumerate(plan):
+        for index in kept(data, k, row.keep, seed):
+            name = _write(data, folder, k, int(index))
+            yield {"file_name": name, "label": row.name, "synthetic": False}
+
+
+def kept(data: Dataset, k: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Indices of the real samples of class ``k`` that are kept, ascending."""
+    mine = data.of_class(k)
+    order = torch.randperm(len(mine), generator=generator(seed, "keep", k)).numpy()
+    return np.sort(mine[order[:count]])
+
+
+def _write(data: Dataset, folder: ImageFolder, k: int, index: int) -> str:
+    if data.files is None:
+        return folder.save(k, f"real-{index:07d}.png", data.values[index])
+    source = data.files[index]
+    return folder.link(k, f"real-{index:07d}-{source.name}", source)

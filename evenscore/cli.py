@@ -1,0 +1,208 @@
+"""The command line: one command for each verb. Logs go to standard error, ``--json`` prints one object to standard output.
+
+Exit codes: 0 done, 1 a failure while running, 2 the command was given wrongly, 3 the data or the environment is not as
+needed, 130 stopped by Ctrl-C after saving. Nothing heavy is imported until a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from evenscore.errors import EvenscoreError
+
+app = typer.Typer(
+    name="evenscore",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Make unequal classes equal: class-conditional score networks that are as good on the rarest class as on the "
+    "most common one. Give a folder of unequally labelled images, get a balanced one.",
+    epilog="Start with: evenscore demo. Then: evenscore inspect FOLDER; evenscore balance FOLDER --out BALANCED.",
+)
+
+DATA_HELP = (
+    "A folder of images (FOLDER/class/image.png, FOLDER/train/class/..., or with metadata.csv), an .npz archive, or the "
+    "built-in digits. A long-tailed part of it: NAME:factor=50,seed=0."
+)
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `evenscore train` made.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write; nothing that exists is overwritten.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image instead of skipping it.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same result.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Train for so many minutes.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Train for so many optimiser steps.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as lr=3e-4 or tau=0.5; may be repeated."),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings; --set goes before it.")]
+ObjectiveName = Annotated[
+    str | None, typer.Option("--objective", help="How to learn from unequal classes: see `evenscore list objectives`.")
+]
+Network = Annotated[
+    str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base or auto.")
+]
+Solver = Annotated[str, typer.Option("--solver", help="Sampler: see `evenscore list solvers`.")]
+Nfe = Annotated[int, typer.Option("--nfe", help="Network evaluations per sample; more is slower and finer.")]
+Guidance = Annotated[
+    float, typer.Option("--guidance", help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.")
+]
+Interval = Annotated[
+    str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")
+]
+
+
+@app.command()
+def inspect(data: Data, json: Json = False, strict: Strict = False) -> None:
+    """Look at a data set: classes, counts, duplicates, unreadable files, and what to do about the rare classes."""
+    from evenscore.commands.inspect import run
+
+    run(data, json, strict)
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Out,
+    objective: ObjectiveName = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    network: Network = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved configuration, time and memory; train nothing.")
+    ] = False,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Train a run, or go on with one that was interrupted: the same command again resumes.
+
+    Examples: evenscore train photos --out run --minutes 10; evenscore train digits:factor=50 --out run --steps 2000
+    --objective cbdm --set tau=0.5.
+    """
+    from evenscore.commands.train import TrainRequest, run
+
+    named = {"objective": objective, "steps": steps, "minutes": minutes, "seed": seed, "network": network}
+    run(TrainRequest(data, out, named, settings or [], config, strict), dry_run, json)
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    out: Out,
+    per_class: Annotated[int | None, typer.Option("--per-class", help="Samples of each class.")] = None,
+    counts: Annotated[
+        Path | None, typer.Option("--counts", help="A JSON or YAML file of `class name: number` lines.")
+    ] = None,
+    solver: Solver = "dpm++2m",
+    nfe: Nfe = 20,
+    guidance: Guidance = 2.0,
+    guidance_interval: Interval = None,
+    seed: Seed = 0,
+    format: Annotated[str, typer.Option("--format", help="png (a folder by class) or npz (one archive).")] = "png",
+    json: Json = False,
+) -> None:
+    """Sample a trained run: exactly the asked number of each class.
+
+    Example: evenscore sample run --out samples --per-class 100.
+    """
+    from evenscore.commands.sample import run as run_sample
+    from evenscore.commands.sample import sampler
+
+    run_sample(run, out, per_class, counts, sampler(solver, nfe, guidance, guidance_interval), seed, format, json)
+
+
+@app.command()
+def balance(
+    data: Data,
+    out: Out,
+    run: Annotated[Path | None, typer.Option("--run", help="Use this trained run instead of training one.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    target: Annotated[
+        str, typer.Option("--target", help="uniform (as many as the largest class), a number, or a file of counts.")
+    ] = "uniform",
+    objective: ObjectiveName = None,
+    settings: Settings = None,
+    network: Network = None,
+    solver: Solver = "dpm++2m",
+    nfe: Nfe = 20,
+    guidance: Guidance = 2.0,
+    guidance_interval: Interval = None,
+    seed: Seed = 0,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """From an unequal image folder to a balanced one: train, sample, refuse near-copies and wrong labels, write.
+
+    Writes OUT/class/*.png, OUT/metadata.jsonl (synthetic images are marked), OUT/README.md and OUT/index.html, a page that
+    shows class by class how good it is. The same command again goes on after an interruption.
+    """
+    from evenscore.commands.balance import BalanceRequest
+    from evenscore.commands.balance import run as run_balance
+    from evenscore.commands.sample import sampler
+
+    named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
+    chosen = sampler(solver, nfe, guidance, guidance_interval)
+    run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="objectives, solvers, grids, networks, processes, ...")],
+    json: Json = False,
+) -> None:
+    """List what there is of a kind, with a line on each: objectives, solvers, networks, processes, data, ..."""
+    from evenscore.commands.list import run
+
+    run(kind, json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check this machine: versions, device, speed, memory and disk."""
+    from evenscore.commands.doctor import run
+
+    run(json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; a new one is named when absent.")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """See a long tail become level: balance the built-in digits (largest class 50 times the smallest), in minutes."""
+    from evenscore.commands.demo import run
+
+    run(out, seed, json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; every expected failure is one sentence on standard error."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except EvenscoreError as error:
+        code = _fail(str(error), error.exit_code)
+    except click.exceptions.Abort:
+        code = _fail("stopped", 130)
+    except click.ClickException as error:
+        code = _fail(error.format_message(), 2)
+    except KeyboardInterrupt:
+        code = _fail("stopped", 130)
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code or 0)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"evenscore: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,80 @@
+"""The page beside a balanced data set: one HTML file that needs nothing else, no network and no script.
+
+Law: whatever the records hold, it is text on the page: every value is escaped, and only the charts and the data URIs,
+which this package makes itself, are markup.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenscore.errors import DataError
+from evenscore.report import charts, words
+from evenscore.report.figures import galleries
+from evenscore.report.records import BalanceReport
+
+MOST_DOUBTS = 12
+
+
+def balance_page(report: BalanceReport) -> str:
+    """The page as HTML text."""
+    doubts = words.doubts(report)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            summary=words.summary(report),
+            doubts=doubts[:MOST_DOUBTS],
+            more_doubts=len(doubts) - MOST_DOUBTS,
+            limits=words.LIMITS,
+            galleries=galleries(report.classes),
+            size_chart=charts.size_chart(report.classes),
+            agreement_chart=charts.agreement_chart(report.classes),
+            most_rows=charts.MOST_ROWS,
+            most_lowest=charts.LOWEST,
+            loss_chart=charts.loss_chart(report.loss_curve),
+            curves=[
+                (i % 4, name) for i, name in enumerate(report.loss_curve) if charts.smooth(report.loss_curve[name])
+            ],
+            measured=sum(each.agreement is not None for each in report.classes),
+            noted=any(each.note for each in report.classes),
+            totals={key: report.total(key) for key in ("real", "kept", "made", "wanted", "candidates")}
+            | {key: report.total(key) for key in ("copies", "mislabelled")},
+        )
+    )
+
+
+def write_page(path: str | Path, report: BalanceReport) -> None:
+    """Write the page to ``path``.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        Path(path).write_text(balance_page(report), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise DataError(
+            f"the page {str(path)!r} cannot be written ({error.strerror}): free space or choose another place"
+        ) from error
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("evenscore.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_one_line,
+    )
+    environment.filters |= {"number": words.number, "agreement": words.agreement, "many": words.many}
+    return environment
+
+
+def _one_line(value: object) -> object:
+    return words.plain(value) if type(value) is str else value

@@ -1,0 +1,163 @@
+"""Samples of a run as files: a folder of PNG images by class, or one npz archive.
+
+Law: exactly the asked number of each class; a PNG job that was interrupted goes on with the sample where it stopped when the
+same command is given again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evenscore.checkpoint import make_folder, write_atomic
+from evenscore.data import to_uint8
+from evenscore.errors import RunError, UsageError, unknown
+from evenscore.run import Run
+from evenscore.sampling.generate import Batch, Sampler, generate, labels_for
+from evenscore.writing import ImageFolder, check_output
+
+FORMATS = ("png", "npz")
+STATE = ".evenscore-sample.json"
+ARCHIVE = "samples.npz"
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """What to sample.
+
+    Attributes:
+        counts: samples of each class.
+        sampler: solver, evaluations, guidance.
+        seed: fixes every sample.
+        format: ``png`` or ``npz``.
+        batch_size: samples computed together.
+    """
+
+    counts: tuple[int, ...]
+    sampler: Sampler
+    seed: int = 0
+    format: str = "png"
+    batch_size: int = 100
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise unknown("format", self.format, FORMATS)
+        if sum(self.counts) == 0:
+            raise UsageError("no sample was asked for: give --per-class N of at least 1, or a file with counts")
+
+
+def sample_files(
+    run: Run, out: Path, job: SampleJob, stop: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[int, int]]:
+    """Write samples of a run; yields (done, wanted) after each batch.
+
+    Args:
+        run: a trained run of images (or of vectors, with format ``npz``).
+        out: a new folder, or that of the same job when it was interrupted.
+        job: what to sample.
+        stop: asked between batches; when true, the work ends early.
+
+    Raises:
+        DataError: the folder holds something else, or the disk is full.
+        UsageError: vectors as PNG, or as many counts as there are no classes.
+    """
+    _check(run, job)
+    labels = labels_for(job.counts)
+    if job.format == "png":
+        yield from _write_images(run, out, job, labels, stop)
+    else:
+        yield from _write_archive(run, out, job, labels, stop)
+
+
+def _check(run: Run, job: SampleJob) -> None:
+    classes = len(run.card.class_names)
+    if len(job.counts) != classes:
+        raise UsageError(f"{len(job.counts)} counts were given for {classes} classes: give one for each")
+    if job.format == "png" and len(run.card.shape) != 3:
+        raise UsageError(f"{run.path} makes vectors, which have no picture: use --format npz")
+
+
+def _batches(run: Run, job: SampleJob, labels: torch.Tensor, first: int) -> Iterator[Batch]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return generate(
+        run.denoiser(),
+        labels[first:],
+        seed=job.seed,
+        sampler=job.sampler,
+        indices=range(first, len(labels)),
+        batch_size=job.batch_size,
+        device=device,
+    )
+
+
+def _write_images(
+    run: Run, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+) -> Iterator[tuple[int, int]]:
+    done, size = _begin(out, _signature(run, job))
+    folder = ImageFolder.at(out, run.card.class_names)
+    folder.truncate(size)
+    for batch in _batches(run, job, labels, done):
+        size = folder.record(_records(run, folder, job, batch))
+        done = batch.indices[-1] + 1
+        _keep(out, _signature(run, job), done, size)
+        yield done, len(labels)
+        if stop():
+            return
+
+
+def _records(run: Run, folder: ImageFolder, job: SampleJob, batch: Batch) -> Iterator[dict[str, Any]]:
+    for index, k, image in zip(batch.indices, batch.labels.tolist(), to_uint8(batch.x), strict=True):
+        name = folder.save(k, f"synthetic-{index:07d}.png", image)
+        label = run.card.class_names[k]
+        facts = {"synthetic": True, "seed": job.seed, "index": index, "run": run.path.name}
+        yield {"file_name": name, "label": label, **facts}
+
+
+def _write_archive(
+    run: Run, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+) -> Iterator[tuple[int, int]]:
+    check_output(out)
+    make_folder(out)
+    parts: list[NDArray[Any]] = []
+    done = 0
+    for batch in _batches(run, job, labels, 0):
+        parts.append(to_uint8(batch.x) if len(run.card.shape) == 3 else batch.x.numpy())
+        done = batch.indices[-1] + 1
+        yield done, len(labels)
+        if stop():
+            return
+    buffer = io.BytesIO()
+    names = np.array(run.card.class_names)
+    np.savez_compressed(buffer, train_images=np.concatenate(parts), train_labels=labels.numpy(), class_names=names)
+    write_atomic(out / ARCHIVE, buffer.getvalue())
+
+
+def _signature(run: Run, job: SampleJob) -> dict[str, Any]:
+    fixed: dict[str, Any] = json.loads(json.dumps({"run": str(run.path.resolve()), **asdict(job)}))
+    return fixed
+
+
+def _begin(out: Path, signature: dict[str, Any]) -> tuple[int, int]:
+    """Samples done and metadata bytes of an interrupted job; (0, 0) for a new one."""
+    path = out / STATE
+    if not path.is_file():
+        check_output(out)
+        make_folder(out)
+        _keep(out, signature, 0, 0)
+        return 0, 0
+    state = json.loads(path.read_text(encoding="utf-8"))
+    if state["job"] != signature:
+        raise RunError(f"{out} holds samples of another job: give the same command to go on, or choose another --out")
+    return int(state["done"]), int(state["size"])
+
+
+def _keep(out: Path, signature: Sequence[Any] | dict[str, Any], done: int, size: int) -> None:
+    write_atomic(out / STATE, json.dumps({"job": signature, "done": done, "size": size}).encode())
