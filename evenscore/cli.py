@@ -103,7 +103,7 @@ def sample(
         Path | None, typer.Option("--counts", help="A JSON or YAML file of `class name: number` lines.")
     ] = None,
     solver: Solver = "dpm++2m",
-    nfe: Nfe = 20,
+    nfe: Nfe = 12,
     guidance: Guidance = 2.0,
     guidance_interval: Interval = None,
     seed: Seed = 0,
@@ -134,7 +134,7 @@ def balance(
     settings: Settings = None,
     network: Network = None,
     solver: Solver = "dpm++2m",
-    nfe: Nfe = 20,
+    nfe: Nfe = 12,
     guidance: Guidance = 2.0,
     guidance_interval: Interval = None,
     seed: Seed = 0,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evenscore.commands.terminal import emit
-from evenscore.training.resolve import fastest_precision
+from evenscore.training.resolve import matmul_gain
 
 PACKAGES = ("evenscore", "torch", "diffusers", "accelerate", "numpy", "pillow", "safetensors", "scikit-learn")
 FREE_GIB = 2.0
@@ -42,7 +42,7 @@ def examine() -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "precision chosen by auto": fastest_precision(),
+        "bfloat16 over float32 matrix speed": round(matmul_gain(), 1),
         "python": platform.python_version(),
         "system": platform.platform(terse=True),
         "free disk, GiB": round(free, 1),

@@ -68,9 +68,10 @@ def galleries(classes: Sequence[ClassReport]) -> Galleries:
     notes = []
     if len(shown) < len(having):
         notes.append(f"Grids are shown for the {len(shown)} smallest of {number(len(having))} classes, smallest first.")
-    if number_shown < CHOICES[0][0]:
+    given = [images for each in shown for images in _kinds(each) if images is not None and len(images)]
+    if any(len(images) > number_shown for images in given):
         notes.append(f"At most {many(number_shown, 'image')} of each kind are shown, to keep this file small.")
-    if any(max(each.shape[1:3]) > side for one in shown for each in _kinds(one) if each is not None and len(each)):
+    if any(max(images.shape[1:3]) > side for images in given):
         notes.append(f"Images are shown reduced to at most {side} pixels a side; the files are not.")
     return Galleries(items, tuple(notes))
 
@@ -120,7 +121,7 @@ def _gallery(each: ClassReport, most: int, side: int) -> Gallery:
         strips.append(_strip(synthetic[:shown], side, f"{many(shown, 'synthetic image')} of class {each.name}", words))
         if nearest is not None and len(nearest):
             alt = f"For each synthetic image of class {each.name} the nearest training image, in the same order"
-            words = "Nearest training image of each synthetic one"
+            words = "Nearest training images"
             strips.append(_strip(nearest[:shown], side, alt, words))
     return Gallery(each.name, each.group, tuple(strips))
 

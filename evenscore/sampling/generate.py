@@ -37,7 +37,7 @@ class Sampler:
 
     solver: str = "dpm++2m"
     grid: str = "log-snr"
-    nfe: int = 20
+    nfe: int = 12
     guidance: float = 1.0
     interval: tuple[float, float] | None = None
 

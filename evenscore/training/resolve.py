@@ -6,19 +6,20 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
+from evenscore.networks import build_network
 
-LARGE = 4.0
-"""bfloat16 must multiply matrices this many times faster than float32: the rest of a step gains nothing from it."""
+GAIN = 1.15
+"""bfloat16 is chosen where a training step of the network gains at least this factor: it has fewer digits."""
 
 
 def resolve(config: TrainConfig, data: Dataset) -> TrainConfig:
     """The configuration with every ``auto`` replaced."""
-    network = _network(data) if config.network == "auto" else config.network
-    precision = fastest_precision() if config.precision == "auto" else config.precision
-    return replace(config, network=network, precision=precision)
+    named = replace(config, network=_network(data)) if config.network == "auto" else config
+    return replace(named, precision=_precision(named, data)) if config.precision == "auto" else named
 
 
 def _network(data: Dataset) -> str:
@@ -28,17 +29,38 @@ def _network(data: Dataset) -> str:
     return "tiny" if max(data.shape[1:], default=0) <= 16 else "small"
 
 
-def fastest_precision(size: int = 768, repeats: int = 5) -> str:
-    """``bfloat16`` where the device multiplies such matrices at least LARGE times faster than float32 ones."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
+def _precision(config: TrainConfig, data: Dataset) -> str:
+    """The quicker precision for this network on this machine, measured."""
+    if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    seconds = [_matmul_seconds(torch.ones(size, size, dtype=d), repeats) for d in (torch.float32, torch.bfloat16)]
-    return "bfloat16" if seconds[0] > LARGE * seconds[1] else "float32"
+    if matmul_gain() < GAIN:
+        return "float32"
+    with torch.random.fork_rng():
+        network = build_network(config.network, data.shape, data.num_classes)
+    x, y = torch.zeros(config.batch_size, *data.shape), torch.zeros(config.batch_size, dtype=torch.int64)
+    plain, half = (_seconds(network, x, y, enabled) for enabled in (False, True))
+    return "bfloat16" if plain > GAIN * half else "float32"
 
 
-def _matmul_seconds(matrix: torch.Tensor, repeats: int) -> float:
-    """Seconds of the quickest of a few products (the first one warms up)."""
+def _seconds(network: nn.Module, x: Tensor, y: Tensor, autocast: bool, repeats: int = 3) -> float:
+    """Seconds of the quickest of a few forward and backward passes (the first one warms up)."""
+    found = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = network(x, torch.zeros(len(x)), y)
+        out.float().sum().backward()
+        found.append(time.perf_counter() - started)
+    return min(found[1:])
+
+
+def matmul_gain(size: int = 1024, repeats: int = 4) -> float:
+    """How many times faster the processor multiplies bfloat16 matrices than float32 ones."""
+    plain, half = (_matmul_seconds(torch.ones(size, size, dtype=d), repeats) for d in (torch.float32, torch.bfloat16))
+    return plain / half
+
+
+def _matmul_seconds(matrix: Tensor, repeats: int) -> float:
     found = []
     for _ in range(repeats + 1):
         started = time.perf_counter()

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "evenscore"
 LAYERS = (
     ("__main__",),
-    ("__init__", "cli"),
-    ("balancing", "checkpoint", "configuration", "inspection", "report", "run", "sampling", "training"),
+    ("__init__", "cli", "commands"),
+    ("balancing", "checkpoint", "configuration", "inspection", "report", "run", "sampling", "training", "writing"),
     ("data", "games", "guidance", "metrics", "objectives", "solvers"),
     ("denoisers",),
     ("labels", "networks", "prediction", "process"),
