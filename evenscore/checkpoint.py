@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from torch import Tensor
 from evenscore.errors import CheckpointError, DataError
 
 POINTERS = ("last", "best")
+NAME = re.compile(r"step-\d+")
+PARTIAL = ".part"
+"""How the name of an unfinished file ends."""
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -41,7 +45,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             file.write(content)
@@ -56,6 +60,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> DataError:
+    """The error for a file or folder that the system refused to write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
             f"the disk is full while writing {path}: free some space and give the same command again; "
@@ -116,9 +121,9 @@ def pointed(folder: Path, pointer: str) -> str | None:
     """The checkpoint that a pointer names, or None when there is none."""
     try:
         name = (folder / pointer).read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return name if (folder / f"{name}.safetensors").is_file() else None
+    return name if NAME.fullmatch(name) and (folder / f"{name}.safetensors").is_file() else None
 
 
 def complete(folder: Path) -> list[str]:
@@ -172,7 +177,7 @@ def _verify(path: Path, content: bytes) -> None:
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         expected = note["sha256"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(path, "its checksum file is missing or unreadable") from None
     if hashlib.sha256(content).hexdigest() != expected:
         raise _damaged(path, f"its {len(content)} bytes do not match the checksum")
@@ -186,9 +191,8 @@ def _damaged(path: Path, reason: str) -> CheckpointError:
 
 def _prune(folder: Path, keep: int) -> None:
     kept = {*complete(folder)[-keep:], *(pointed(folder, pointer) for pointer in POINTERS)}
-    for name in complete(folder):
-        if name not in kept:
-            (folder / f"{name}.json").unlink(missing_ok=True)
-            (folder / f"{name}.safetensors").unlink(missing_ok=True)
-    for partial in folder.glob(".*.part"):
+    for path in [*folder.glob("step-*.json"), *folder.glob("step-*.safetensors")]:
+        if path.stem not in kept:
+            path.unlink(missing_ok=True)
+    for partial in folder.glob(f".*{PARTIAL}"):
         partial.unlink(missing_ok=True)

@@ -6,18 +6,20 @@ needed, 130 stopped by Ctrl-C after saving. Nothing heavy is imported until a co
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from evenscore.errors import EvenscoreError
 
+MISUSE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for an unknown option or a bad value: the ClickException of click, or of the copy inside typer."""
+
 app = typer.Typer(
     name="evenscore",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Make unequal classes equal: class-conditional score networks that are as good on the rarest class as on the "
@@ -188,15 +190,14 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; every expected failure is one sentence on standard error."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin stall each other on a busy machine
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
     except EvenscoreError as error:
         code = _fail(str(error), error.exit_code)
-    except click.exceptions.Abort:
-        code = _fail("stopped", 130)
-    except click.ClickException as error:
-        code = _fail(error.format_message(), 2)
-    except KeyboardInterrupt:
+    except MISUSE as error:
+        code = _fail(getattr(error, "format_message", error.__str__)(), 2)
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("stopped", 130)
     except BrokenPipeError:
         code = 1
@@ -204,5 +205,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(f"evenscore: {sentence}", file=sys.stderr)
+    print(f"evenscore: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return code

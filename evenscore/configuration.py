@@ -6,6 +6,7 @@ and a misspelt key is an error that names the nearest key.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ class TrainConfig:
         network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
         process: noise process: ``vp``, ``vp-cosine``, ``ve``, ``ou``, ``rectified-flow``.
         noise: law of the noise levels of a batch: ``lognormal`` or ``uniform``.
-        policy: how the loader draws: ``as-found``, ``uniform`` over classes, or ``sqrt``.
+        policy: how the loader draws: ``as-found``, ``uniform`` over classes, ``sqrt``, or ``capped``.
         augmentation: ``none``, ``flip``, ``crop-shift`` or ``flip+crop-shift``; the network is told, so it does not leak.
         label_dropout: probability with which a sample is shown without its label (needed for guidance).
         batch_size: samples per forward pass.
@@ -62,7 +63,7 @@ class TrainConfig:
     network: str = "auto"
     process: str = "vp"
     noise: str = "lognormal"
-    policy: str = "uniform"
+    policy: str = "capped"
     augmentation: str = "none"
     label_dropout: float = 0.1
     batch_size: int = 64
@@ -82,22 +83,22 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_name("network", self.network, ("auto", *NETWORKS))
-        _check_name("process", self.process, PROCESSES)
-        _check_name("noise law", self.noise, NOISE_LAWS)
-        _check_name("policy", self.policy, POLICIES)
-        _check_name("augmentation", self.augmentation, AUGMENTATIONS)
-        _check_name("precision", self.precision, PRECISIONS)
+        records.check_name("network", self.network, ("auto", *NETWORKS))
+        records.check_name("process", self.process, PROCESSES)
+        records.check_name("noise law", self.noise, NOISE_LAWS)
+        records.check_name("policy", self.policy, POLICIES)
+        records.check_name("augmentation", self.augmentation, AUGMENTATIONS)
+        records.check_name("precision", self.precision, PRECISIONS)
         for key in COUNT:
-            _check(key, getattr(self, key), getattr(self, key) >= 1, "at least 1")
+            records.check(key, getattr(self, key), getattr(self, key) >= 1, "at least 1")
         for key in ("label_dropout", "cooldown", "ema"):
-            _check(key, getattr(self, key), 0 <= getattr(self, key) <= 1, "between 0 and 1")
+            records.check(key, getattr(self, key), 0 <= getattr(self, key) <= 1, "between 0 and 1")
         for key in ("lr", "clip"):
-            _check(key, getattr(self, key), getattr(self, key) > 0, "above 0")
+            records.check(key, getattr(self, key), getattr(self, key) > 0, "above 0")
         for key in ("weight_decay", "warmup", "previews"):
-            _check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
+            records.check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
         if self.dropout is not None:
-            _check("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
+            records.check("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
         self._check_budget()
 
     def _check_budget(self) -> None:
@@ -105,7 +106,7 @@ class TrainConfig:
             given = "both steps and minutes" if self.steps is not None else "neither steps nor minutes"
             raise UsageError(f"{given} given: set exactly one of steps=N and minutes=M")
         budget = self.steps if self.steps is not None else self.minutes
-        _check("steps" if self.steps is not None else "minutes", budget, (budget or 0) > 0, "above 0")
+        records.check("steps" if self.steps is not None else "minutes", budget, (budget or 0) > 0, "above 0")
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values, the objective as a mapping with its ``name``."""
@@ -120,16 +121,14 @@ class TrainConfig:
             UsageError: an unknown key, objective or value.
         """
         rest = dict(given)
-        chosen = rest.pop("objective", {})
-        chosen = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+        chosen = _objective_settings(rest.pop("objective", {}))
         kind = _objective_kind(str(chosen.pop("name", "denoising")))
         own, theirs = records.fields_of(cls), records.fields_of(kind)
         for key in rest:
             if key not in own and key not in theirs:
                 raise unknown("key", str(key), [*own, *theirs])
         beside = {key: rest.pop(key) for key in list(rest) if key in theirs and key not in own}
-        read = records.read(cls, rest | {"objective": records.read(kind, chosen | beside)})
-        return read
+        return records.read(cls, rest | {"objective": records.read(kind, chosen | beside)})
 
 
 def objective_name(objective: Objective) -> str:
@@ -139,10 +138,24 @@ def objective_name(objective: Objective) -> str:
     return names[0] if names else f"{kind.__module__}:{kind.__qualname__}"
 
 
+def _objective_settings(given: Any) -> dict[str, Any]:
+    """The mapping of an objective from its name, or from a mapping with its ``name``."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if not isinstance(given, str):
+        raise UsageError(f"objective={given!r} cannot be used: give a name, or a mapping with the key name")
+    return {"name": given}
+
+
 def _objective_kind(name: str) -> type[Objective]:
-    if name not in OBJECTIVES:
-        raise unknown("objective", name, OBJECTIVES)
-    return OBJECTIVES[name]
+    """The class of a registered name, or of ``module:Class`` when that module is imported (none is imported here)."""
+    module, colon, path = name.partition(":")
+    found = getattr(sys.modules.get(module), path, None) if colon else OBJECTIVES.get(name)
+    if isinstance(found, type) and issubclass(found, Objective):
+        return found
+    if colon:
+        raise UsageError(f"objective {name!r} is not known here: import {module} first, or use a registered objective")
+    raise unknown("objective", name, OBJECTIVES)
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -155,7 +168,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise DataError(f"configuration {path} is not valid YAML: write it as `key: value` lines") from None
     if not isinstance(given, dict):
         raise DataError(f"configuration {path} holds no keys: write it as `key: value` lines")
@@ -177,13 +190,3 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
             raise UsageError(f"--set {setting!r} {reason}: write for example --set lr=3e-4, each key once")
         out[key] = value.strip()
     return out
-
-
-def _check_name(kind: str, name: str, choices: Any) -> None:
-    if name not in choices:
-        raise unknown(kind, name, choices)
-
-
-def _check(key: str, value: Any, holds: bool, expected: str) -> None:
-    if not holds:
-        raise UsageError(f"{key}={value} cannot be used: {key} must be {expected}")

@@ -15,7 +15,7 @@ from torch import Tensor
 from evenscore.errors import DataError, UsageError, unknown
 
 GROUPS = ("head", "medium", "tail")
-RULES = ("train", "uniform", "sqrt", "tempered:T")
+RULES = ("train", "uniform", "sqrt", "tempered:T", "capped:M")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ class LabelDistribution:
 
         ``train``: as found. ``uniform``: every class alike. ``sqrt``: proportional to the square root of the count.
         ``tempered:T``: proportional to count ** (1/T); T = 1 is ``train``, T = 2 ``sqrt``, large T approaches ``uniform``.
+        ``capped:M``: proportional to min(count, M); classes of M and more are alike, smaller ones as found.
 
         Raises:
-            UsageError: an unknown rule, or a temperature that is not a number above 0.
+            UsageError: an unknown rule, or a temperature or cap that is not a number above 0.
         """
         return normalise(_power(rule, self.counts))
 
@@ -105,21 +106,24 @@ def _power(rule: str, counts: Sequence[int]) -> Tensor:
     count = torch.tensor(counts, dtype=torch.float64)
     present = (count > 0).double()
     if rule.startswith("tempered:"):
-        return present * count.clamp_min(1) ** (1 / _temperature(rule))
+        return present * count.clamp_min(1) ** (1 / _number(rule))
+    if rule.startswith("capped:"):
+        return count.clamp_max(_number(rule))
     powers = {"train": 1.0, "sqrt": 0.5, "uniform": 0.0}
     if rule not in powers:
         raise unknown("label law", rule, RULES)
     return present * count.clamp_min(1) ** powers[rule]
 
 
-def _temperature(rule: str) -> float:
-    text = rule.removeprefix("tempered:")
+def _number(rule: str) -> float:
+    """What stands behind the colon of a rule."""
+    text = rule.partition(":")[2]
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not value > 0:
-        raise UsageError(f"label law {rule!r}: {text!r} is not a temperature, give a number above 0 such as tempered:2")
+        raise UsageError(f"label law {rule!r}: {text!r} is not a number above 0: write for example tempered:2 or capped:50")
     return value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from evenscore.errors import UsageError, unknown
@@ -27,18 +27,45 @@ def read(cls: type[T], given: Mapping[str, Any]) -> T:
     """A record of type ``cls`` from a mapping; fields that are not given keep their defaults.
 
     Raises:
-        UsageError: an unknown key or a value of the wrong kind.
+        UsageError: an unknown key, a missing one, or a value of the wrong kind.
     """
     kinds = fields_of(cls)
     for key in given:
         if key not in kinds:
             raise unknown("key", str(key), kinds)
+    missing = [f.name for f in dataclasses.fields(cls) if f.init and f.name not in given and not _has_default(f)]  # type: ignore[arg-type]
+    if missing:
+        raise UsageError(f"{missing[0]} is missing: give {', '.join(missing)}")
     return cls(**{key: convert(key, value, kinds[key]) for key, value in given.items()})
 
 
 def write(record: Any) -> dict[str, Any]:
     """The record as a mapping of plain values, complete, defaults included."""
     return {key: _plain(getattr(record, key)) for key in fields_of(type(record))}
+
+
+def check(key: str, value: Any, holds: bool, expected: str) -> None:
+    """Refuse ``value`` for ``key`` unless ``holds``; ``expected`` says what it must be.
+
+    Raises:
+        UsageError: it does not hold.
+    """
+    if not holds:
+        raise UsageError(f"{key}={value} cannot be used: {key} must be {expected}")
+
+
+def check_name(kind: str, name: str, choices: Iterable[str]) -> None:
+    """Refuse a name that is not among ``choices``.
+
+    Raises:
+        UsageError: names the nearest choice.
+    """
+    if name not in choices:
+        raise unknown(kind, name, choices)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +88,7 @@ def convert(key: str, value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         return _tuple(key, value, options[0])
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return read(kind, value) if isinstance(value, Mapping) else value
+        return read(kind, value) if isinstance(value, Mapping) else _scalar(key, value, kind)
     return _scalar(key, value, kind)
 
 
@@ -80,11 +107,11 @@ def _scalar(key: str, value: Any, kind: Any) -> Any:
             return _int(value)
         if kind is float and not isinstance(value, bool):
             return _finite(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _wrong(key, value, {bool: "true or false", int: "a whole number", float: "a number"}[kind]) from None
     if kind is str and isinstance(value, str):
         return value
-    if isinstance(kind, type) and isinstance(value, kind):
+    if isinstance(kind, type) and isinstance(value, kind) and not isinstance(value, bool):
         return value
     raise _wrong(key, value, {int: "a whole number", float: "a number", str: "a word"}.get(kind, "something else"))
 
@@ -97,6 +124,8 @@ def _bool(value: Any) -> bool:
 
 
 def _int(value: Any) -> int:
+    if isinstance(value, int):
+        return value
     number = float(value)
     if number != int(number):
         raise ValueError

@@ -13,11 +13,12 @@ been interrupted.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,13 +26,14 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from evenscore import records
-from evenscore.checkpoint import load_checkpoint, make_folder, write_atomic
+from evenscore.checkpoint import PARTIAL, load_checkpoint, make_folder, unwritable, write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.data.dataset import Dataset
 from evenscore.denoisers.preconditioned import Preconditioned
-from evenscore.errors import EvenscoreError, RunError
+from evenscore.errors import DataError, EvenscoreError, RunError
 from evenscore.labels import LabelDistribution
 from evenscore.networks import build_network
 from evenscore.process import PROCESSES
@@ -67,8 +69,7 @@ class DataCard:
     @classmethod
     def of(cls, data: Dataset) -> DataCard:
         """The card of a data set."""
-        values = data.tensor().transpose(0, 1).flatten(1).double()
-        mean, std = values.mean(1), values.std(1, correction=0)
+        mean, std = _moments(data)
         return cls(
             data.name,
             data.fingerprint,
@@ -111,15 +112,22 @@ class Run:
             RunError: the folder exists and is not empty.
             DataError: it cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(not p.name.endswith(PARTIAL) for p in path.iterdir())):
             raise RunError(f"{path} exists and is not a run folder: choose another --out, or remove it")
         make_folder(path)
         run = cls(path, config, card)
-        run._write()
+        try:
+            run.keep()
+        except DataError:
+            with suppress(OSError):
+                path.rmdir()
+            raise
         return run
 
     def adopt(self, config: TrainConfig, card: DataCard) -> Run:
         """This run, ready to go on under ``config``: equal to its own but for the budget and what was left to ``auto``.
+
+        Nothing is written: :meth:`keep` does that.
 
         Raises:
             RunError: other data or other settings.
@@ -132,10 +140,7 @@ class Run:
                     f"{self.path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
                     "give the same settings to resume, or another --out"
                 )
-        run = replace(self, config=replace(self.config, **{key: getattr(config, key) for key in BUDGET}))
-        if run.config != self.config:
-            run._write()
-        return run
+        return replace(self, config=replace(self.config, **{key: getattr(config, key) for key in BUDGET}))
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -151,9 +156,18 @@ class Run:
             raise RunError(
                 f"{path} is not a run folder (config.yaml: {error.strerror}): give a folder that `evenscore train` made"
             ) from None
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, EvenscoreError) as error:
+        except (
+            yaml.YAMLError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+            EvenscoreError,
+        ) as e:
+            reason = str(e) if isinstance(e, EvenscoreError) else type(e).__name__
             raise RunError(
-                f"{path / 'config.yaml'} cannot be understood ({error}): restore it or train again"
+                f"{path / 'config.yaml'} cannot be understood ({reason}): restore it or train again"
             ) from None
 
     def check_data(self, given: Dataset | DataCard) -> None:
@@ -177,41 +191,44 @@ class Run:
             "versions": {**versions, "python": platform.python_version()},
         }
 
-    def _write(self) -> None:
+    def keep(self) -> None:
+        """Write ``config.yaml``.
+
+        Raises:
+            DataError: it cannot be written.
+        """
         write_atomic(self.path / "config.yaml", yaml.safe_dump(self._record(), sort_keys=False).encode())
 
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes from training in the folder; released when the process ends, however it ends.
-
-        Raises:
-            RunError: another process holds it.
-        """
-        with (self.path / "lock").open("a+") as file:
-            if not _try_lock(file.fileno()):
-                raise RunError(f"{self.path} is in use by another process: wait until it ends, or choose another --out")
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from training in the folder, as :func:`hold` does."""
+        return hold(self.path, "lock")
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one record to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append one record to metrics.jsonl.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise unwritable(path, error) from error
 
     def records(self) -> list[dict[str, Any]]:
         """All complete records of metrics.jsonl, in order."""
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
         found = []
         for line in lines:
-            try:
+            with suppress(ValueError):
                 found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found
+        return [record for record in found if isinstance(record, dict)]
 
     def forget_after(self, step: int) -> None:
         """Drop the records of steps after ``step``, which resumed training will compute again."""
@@ -240,6 +257,36 @@ class Run:
         denoiser = self.network()
         load_prefixed(denoiser, checkpoint.tensors, "ema.", self.path)
         return denoiser.eval()
+
+
+def _moments(data: Dataset, part: int = 4096) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel (or entry of a vector), float64, a part of the samples at a time."""
+    mean = torch.zeros(data.shape[0], dtype=torch.float64)
+    square = torch.zeros_like(mean)
+    for start in range(0, len(data), part):
+        values = data.tensor(range(start, min(start + part, len(data)))).transpose(0, 1).flatten(1).double()
+        share = values.shape[1] * data.shape[0] / (len(data) * math.prod(data.shape))
+        mean += share * values.mean(1)
+        square += share * values.square().mean(1)
+    return mean, (square - mean.square()).clamp_min(0).sqrt()
+
+
+@contextmanager
+def hold(folder: Path, name: str) -> Iterator[None]:
+    """Hold the file ``name`` in ``folder`` against other processes; released when the process ends, however it ends.
+
+    Raises:
+        RunError: another process holds it.
+        DataError: the folder cannot be written.
+    """
+    try:
+        file = (folder / name).open("a+")
+    except OSError as error:
+        raise unwritable(folder / name, error) from error
+    with file:
+        if not _try_lock(file.fileno()):
+            raise RunError(f"{folder} is in use by another process: wait until it ends, or choose another --out")
+        yield
 
 
 def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, where: Path) -> None:

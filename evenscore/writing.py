@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evenscore.checkpoint import make_folder, unwritable
+from evenscore.checkpoint import PARTIAL, make_folder, unwritable
+from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
 from evenscore.errors import DataError, UsageError
 
 HELD_OUT = frozenset({"test", "val", "valid", "validation"})
 METADATA = "metadata.jsonl"
+RESERVED = frozenset({METADATA, "readme.md", "index.html", "summary.json"})
+LONGEST = 60
+"""Characters of a folder name: at most 240 bytes, which every file system takes."""
 
 
 def folder_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """A folder name for each class: its own name where that is a safe one, made safe and unique otherwise."""
-    taken: set[str] = set()
+    taken: set[str] = set(RESERVED)
     out = []
     for name in class_names:
-        safe = re.sub(r"[^\w .+()-]", "_", name).strip(" .")[:100] or "class"
+        safe = re.sub(r"[^\w .+()-]", "_", name).strip(" .")[:LONGEST].strip(" .") or "class"
         safe = f"class {safe}" if safe.lower() in HELD_OUT else safe
         unique, number = safe, 2
         while unique.lower() in taken:
@@ -51,6 +56,21 @@ def check_output(out: Path) -> None:
         raise UsageError(f"--out {out} is named like held-out data, which must stay real: choose another name")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"--out {out} exists and is not empty: choose a new folder, nothing is overwritten")
+
+
+def check_outside(out: Path, data: Dataset) -> None:
+    """Refuse an output folder inside the folder of images that is read: it would become a part of the data.
+
+    Raises:
+        UsageError: it lies inside.
+    """
+    if data.files is None:
+        return
+    root = Path(parse_spec(data.name).name).resolve()
+    if root.is_dir() and out.resolve().is_relative_to(root):
+        raise UsageError(
+            f"--out {out} lies inside the data {root}, where it would be read as data: choose another folder"
+        )
 
 
 @dataclass(frozen=True)
@@ -86,21 +106,29 @@ class ImageFolder:
     def put(self, label: int, name: str, content: bytes) -> str:
         """Write the bytes of an image file; returns its name relative to the root."""
         relative = f"{self.folders[label]}/{name}"
+        target = self.root / relative
+        partial = target.with_name(f".{os.getpid()}{PARTIAL}")
         try:
-            (self.root / relative).write_bytes(content)
+            partial.write_bytes(content)
+            os.replace(partial, target)
         except OSError as error:
-            raise unwritable(self.root / relative, error) from error
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise unwritable(target, error) from error
         return relative
 
     def link(self, label: int, name: str, source: Path) -> str:
-        """Take over an existing file by a hard link, or by a copy where links are not possible."""
+        """Take over an existing file by a hard link, or by a copy where links are not possible.
+
+        Raises:
+            DataError: the file cannot be read any more, or the folder not written.
+        """
         relative = f"{self.folders[label]}/{name}"
         try:
-            os.link(source, self.root / relative)
-        except FileExistsError:
-            pass
+            (self.root / relative).unlink(missing_ok=True)
+            os.link(os.path.realpath(source), self.root / relative)
         except OSError:
-            return self.put(label, name, source.read_bytes())
+            return self.put(label, name, _content(source))
         return relative
 
     def record(self, lines: Iterable[Mapping[str, Any]]) -> int:
@@ -112,7 +140,7 @@ class ImageFolder:
         path = self.root / METADATA
         try:
             with path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+                file.write("".join(_text(line) for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
                 return file.tell()
@@ -122,10 +150,29 @@ class ImageFolder:
     def truncate(self, size: int) -> None:
         """Forget metadata beyond ``size`` bytes: lines of an interrupted step that will be done again."""
         path = self.root / METADATA
-        path.touch()
-        os.truncate(path, size)
+        try:
+            path.touch()
+            os.truncate(path, size)
+        except OSError as error:
+            raise unwritable(path, error) from error
 
     def lines(self) -> list[dict[str, Any]]:
         """All metadata lines."""
         path = self.root / METADATA
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        return [json.loads(line) for line in text.split("\n") if line]
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    """One line of JSON; a file name that is not UTF-8 is escaped."""
+    text = json.dumps(line, ensure_ascii=False)
+    return (text if text.isprintable() else json.dumps(line)) + "\n"
+
+
+def _content(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{source} cannot be read any more ({error.strerror}): put it back and give the same command again"
+        ) from error

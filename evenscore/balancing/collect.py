@@ -51,13 +51,19 @@ class Collector:
 
     def collect(self, denoiser: Denoiser, batch_size: int, device: str) -> Iterator[State]:
         """Draw, judge and write; yields the state after each batch."""
-        while any(wanted := [self._wanted(k) for k in range(len(self.plan))]):
-            labels = [k for k, count in enumerate(wanted) for _ in range(count)]
-            numbers = [
-                j for k, count in enumerate(wanted) for j in range(self.state.next[k], self.state.next[k] + count)
-            ]
-            indices = [j * len(self.plan) + k for j, k in zip(numbers, labels, strict=True)]
+        while pairs := self._round_left():
+            labels = [k for k, _ in pairs]
+            indices = [j * len(self.plan) + k for k, j in pairs]
             yield from self._round(denoiser, labels, indices, batch_size, device)
+
+    def _round_left(self) -> list[tuple[int, int]]:
+        """(class, number) of the candidates that are left of the present round, or of a new one; empty at the end."""
+        state = self.state
+        if state.offset == sum(state.round):
+            state.round = [self._wanted(k) for k in range(len(self.plan))]
+            state.start, state.offset = [*state.next], 0
+        pairs = [(k, state.start[k] + i) for k, count in enumerate(state.round) for i in range(count)]
+        return pairs[state.offset :]
 
     def _wanted(self, k: int) -> int:
         """Candidates of class ``k`` for the next round."""
@@ -81,6 +87,7 @@ class Collector:
             x = batch.x.clamp(-1, 1)
             verdict = self.gate.judge(x, batch.labels)
             self.state.size = self.folder.record(self._write(batch, to_uint8(x), verdict))
+            self.state.offset += len(batch.labels)
             self._count(batch.labels.numpy(), verdict)
             yield self.state
 

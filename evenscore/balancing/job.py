@@ -10,7 +10,7 @@ short and why; real images are never changed; the same command given again after
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,14 @@ from evenscore.balancing.plan import ClassPlan, Target, make_plan
 from evenscore.balancing.real import write_real
 from evenscore.balancing.state import State
 from evenscore.balancing.summary import write_summary
-from evenscore.checkpoint import make_folder
+from evenscore.checkpoint import make_folder, pointed
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
-from evenscore.run import Run
+from evenscore.run import Run, hold
 from evenscore.sampling import Sampler
 from evenscore.training import Progress, train
-from evenscore.writing import ImageFolder, check_output
+from evenscore.writing import ImageFolder, check_output, check_outside
 
 HIDDEN = ".evenscore"
 SAMPLER = Sampler(guidance=2.0)
@@ -114,16 +114,36 @@ def balance(
     run = Run.open(config.run) if config.run is not None else None
     if run is not None:
         run.check_data(data)
+    check_outside(out, data)
     if not (out / HIDDEN).is_dir():
         check_output(out)
         make_folder(out / HIDDEN)
+    with hold(out / HIDDEN, "lock"):
+        yield from _work(data, out, plan, run, config, stop)
+
+
+def _work(
+    data: Dataset,
+    out: Path,
+    plan: tuple[ClassPlan, ...],
+    run: Run | None,
+    config: BalanceConfig,
+    stop: Callable[[], bool],
+) -> Iterator[Stage]:
+    """All stages; a folder that is finished is left as it is."""
+    path, signature = out / HIDDEN / "state.json", _signature(data, run, plan, config)
+    state = State.read(path, signature) if path.is_file() else State.fresh(signature, len(plan))
     yield Stage("plan", f"{sum(p.make for p in plan)} samples to make for {sum(p.make > 0 for p in plan)} classes")
-    if run is None:
-        stopped = yield from _train(data, out / HIDDEN / "run", config.train, stop)
-        if stopped:
+    if not state.done:
+        if run is None:
+            stopped = yield from _train(data, out / HIDDEN / "run", config.train, stop)
+            if stopped:
+                return
+            run = Run.open(out / HIDDEN / "run")
+        finished = yield from _fill(data, out, plan, run, config, state, stop)
+        if not finished:
             return
-        run = Run.open(out / HIDDEN / "run")
-    yield from _fill(data, out, plan, run, config, stop)
+    yield Stage("done", str(out / "index.html"), 1.0)
 
 
 def _train(data: Dataset, path: Path, config: TrainConfig, stop: Callable[[], bool]) -> Generator[Stage, None, bool]:
@@ -139,12 +159,11 @@ def _fill(
     plan: tuple[ClassPlan, ...],
     run: Run,
     config: BalanceConfig,
+    state: State,
     stop: Callable[[], bool],
-) -> Iterator[Stage]:
-    """Write the real images, then sample, judge and write until the plan is met."""
+) -> Generator[Stage, None, bool]:
+    """Write the real images, then sample, judge and write until the plan is met; returns whether it was not stopped."""
     path = out / HIDDEN / "state.json"
-    signature = _signature(data, run, plan, config)
-    state = State.read(path, signature) if path.is_file() else State.fresh(signature, len(plan))
     folder = ImageFolder.at(out, data.class_names)
     folder.truncate(state.size)
     if not state.real:
@@ -161,12 +180,12 @@ def _fill(
         yield Stage("sample", f"{made} of {wanted} samples", made / max(1, wanted))
         if stop():
             yield Stage("stopped", f"{made} of {wanted} samples; the same command goes on from here")
-            return
+            return False
     yield Stage("write", "page and data card")
     write_summary(data, folder, results(plan, state), run, {**records_of(config), "device": device})
     state.done = True
     state.write(path)
-    yield Stage("done", str(out / "index.html"), 1.0)
+    return True
 
 
 def results(plan: tuple[ClassPlan, ...], state: State) -> tuple[ClassResult, ...]:
@@ -188,8 +207,13 @@ def records_of(config: BalanceConfig) -> dict[str, Any]:
     return {**sampler, **gate, "seed": str(config.seed), "tries": str(config.tries)}
 
 
-def _signature(data: Dataset, run: Run, plan: tuple[ClassPlan, ...], config: BalanceConfig) -> dict[str, Any]:
-    settings = asdict(replace(config.sampler)) | asdict(config.gate)
+def _signature(data: Dataset, run: Run | None, plan: tuple[ClassPlan, ...], config: BalanceConfig) -> dict[str, Any]:
+    """What the folder depends on: data, plan, sampling, gate, and the run with its checkpoint or how to train one."""
+    if run is None:
+        origin = {"run": None, **{f"train.{key}": value for key, value in config.train.to_mapping().items()}}
+    else:
+        origin = {"run": str(run.path.resolve()), "checkpoint": pointed(run.checkpoints, "last")}
+    settings = asdict(config.sampler) | asdict(config.gate)
     settings["interval"] = None if config.sampler.interval is None else list(config.sampler.interval)
-    wanted = [p.wanted for p in plan]
-    return {"data": data.fingerprint, "run": str(run.path.resolve()), "wanted": wanted, "seed": config.seed, **settings}
+    settings |= {"seed": config.seed, "tries": config.tries, "batch_size": config.batch_size}
+    return {"data": data.fingerprint, "wanted": [p.wanted for p in plan], **origin, **settings}

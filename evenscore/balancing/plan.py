@@ -77,6 +77,16 @@ def read_target(text: str, class_names: tuple[str, ...]) -> Target:
     path = Path(text)
     if not path.is_file():
         raise UsageError(f"--target {text!r} is neither uniform, nor a whole number, nor a file: give one of these")
+    return read_counts(path, class_names)
+
+
+def read_counts(path: Path, class_names: tuple[str, ...]) -> tuple[int, ...]:
+    """Numbers in order of class from a JSON or YAML file of ``class name: number``.
+
+    Raises:
+        UsageError: a class that does not exist or is missing, or something that is not a whole number of at least 0.
+        DataError: the file cannot be read.
+    """
     return counts_by_name(_mapping(path), class_names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from evenscore.balancing.plan import ClassPlan
 from evenscore.data import Dataset
 from evenscore.random import generator
 from evenscore.writing import ImageFolder
+
+LONGEST = 200
+"""Bytes of a file name that are kept; file systems take 255."""
 
 
 def write_real(data: Dataset, folder: ImageFolder, plan: tuple[ClassPlan, ...], seed: int) -> int:
@@ -42,4 +46,10 @@ def _write(data: Dataset, folder: ImageFolder, k: int, index: int) -> str:
     if data.files is None:
         return folder.save(k, f"real-{index:07d}.png", data.values[index])
     source = data.files[index]
-    return folder.link(k, f"real-{index:07d}-{source.name}", source)
+    return folder.link(k, f"real-{index:07d}{_ending(source)}", source)
+
+
+def _ending(source: Path) -> str:
+    """The name of the file after a dash; its suffix alone where the name is too long or not UTF-8."""
+    name = source.name.encode(errors="replace")
+    return f"-{source.name}" if len(name) <= LONGEST and name.decode() == source.name else source.suffix

@@ -1,7 +1,8 @@
 """How far a balanced folder has come: written after each batch, so that an interrupted job goes on where it was.
 
-Law: candidate j of class k is the same sample whenever it is drawn (its noise depends on the seed, j and k only), so the
-number of the next candidate of each class, and the length of the metadata, are all that has to be kept.
+Law: candidate j of class k is the same sample whenever it is drawn (its noise depends on the seed, j and k only), and a
+round that was interrupted goes on with the batch that was next, so a job that was interrupted writes the same bytes as one
+that was not.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class State:
         signature: what the folder is made from; another job must not go on with it.
         size: bytes of metadata that belong to finished batches.
         real: real samples have been written.
+        start: number of the first candidate in the present round.
+        round: candidates in the present round.
+        offset: candidates of the round that are judged, over all classes.
         next: number of the next candidate.
         made: accepted samples.
         copies: refused near-copies.
@@ -33,6 +37,9 @@ class State:
     signature: dict[str, Any]
     size: int = 0
     real: bool = False
+    start: list[int] = field(default_factory=list)
+    round: list[int] = field(default_factory=list)
+    offset: int = 0
     next: list[int] = field(default_factory=list)
     made: list[int] = field(default_factory=list)
     copies: list[int] = field(default_factory=list)
@@ -42,8 +49,8 @@ class State:
     @classmethod
     def fresh(cls, signature: dict[str, Any], classes: int) -> State:
         """Nothing written yet."""
-        zeros = [0] * classes
-        return cls(signature, next=[*zeros], made=[*zeros], copies=[*zeros], mislabelled=[*zeros])
+        names = ("start", "round", "next", "made", "copies", "mislabelled")
+        return cls(signature, **{name: [0] * classes for name in names})  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: Path, signature: dict[str, Any]) -> State:

@@ -26,7 +26,8 @@ def run(kind: str, as_json: bool) -> None:
         raise unknown("kind", kind, KINDS)
     entries = KINDS[kind]()
     if as_json:
-        emit([{"name": name, "about": about, "settings": settings} for name, about, settings in entries])
+        rows = [{"name": name, "about": about, "settings": settings} for name, about, settings in entries]
+        emit({"kind": kind, "entries": rows})
         return
     with_settings = any(settings for *_, settings in entries)
     columns = ("name", "what it is", "settings") if with_settings else ("name", "what it is")

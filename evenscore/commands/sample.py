@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from evenscore import records
-from evenscore.balancing.plan import read_target
+from evenscore.balancing.plan import read_counts
 from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
 from evenscore.errors import UsageError
 from evenscore.run import Run
@@ -40,7 +40,8 @@ def run(
     if as_json:
         emit({"out": str(out), "samples": done, "counts": job.counts, "seed": seed, "nfe": how.nfe})
     if done < sum(job.counts) and stop.asked:
-        say(f"stopped after {done} samples; the same command goes on from here")
+        again = "goes on from here" if kind == "png" else "starts again, an archive is written at the end"
+        say(f"stopped after {done} samples; the same command {again}")
         raise SystemExit(STOPPED)
     say(f"{sum(job.counts)} samples in {out}")
 
@@ -58,8 +59,7 @@ def wanted(per_class: int | None, counts: Path | None, names: tuple[str, ...]) -
             raise UsageError(
                 f"--counts {counts} does not exist: give a JSON or YAML file of `class name: number` lines"
             )
-        found = read_target(str(counts), names)
-        return found if isinstance(found, tuple) else (int(found),) * len(names)
+        return read_counts(counts, names)
     number = 100 if per_class is None else per_class
     if number < 1:
         raise UsageError(f"--per-class {number} cannot be used: give at least 1")

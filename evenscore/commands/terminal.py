@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -31,7 +33,7 @@ def say(text: str = "") -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on standard output; numbers stand right."""
-    table = Table(title=title or None)
+    table = Table(title=_plain(title) or None)
     for i, column in enumerate(columns):
         cells = [row[i] for row in rows]
         table.add_column(column, justify="right" if all(_numeric(c) for c in cells) else "left", overflow="fold")
@@ -46,7 +48,7 @@ def _numeric(cell: str) -> bool:
 
 def _plain(cell: str) -> str:
     """Brackets in a name are text, not styles."""
-    return cell.replace("[", "\\[")
+    return escape(cell)
 
 
 def duration(seconds: float) -> str:
@@ -72,7 +74,8 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        say("stopping: saving after this step (again to stop at once)")
+        with suppress(OSError):  # not print: the signal may have come in the middle of one
+            os.write(2, b"stopping: saving after this step (again to stop at once)\n")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from evenscore.data import Dataset
 from evenscore.training import Progress, train
 from evenscore.training.estimate import estimate
 from evenscore.training.resolve import resolve
+from evenscore.writing import check_outside
 
 DEFAULT_MINUTES = 10.0
 
@@ -49,13 +50,18 @@ def read_config(named: Mapping[str, Any], settings: list[str], file: Path | None
     """
     given: dict[str, Any] = read_config_file(file) if file else {}
     objective = named.get("objective") or parse_settings(settings).get("objective")
-    if objective is not None:
+    if objective is not None and _name(given.get("objective")) != objective:
         given["objective"] = objective
     given |= {key: value for key, value in parse_settings(settings).items() if key != "objective"}
     given |= {key: value for key, value in named.items() if value is not None and key != "objective"}
     if given.get("steps") is None and given.get("minutes") is None:
         given["minutes"] = DEFAULT_MINUTES
     return TrainConfig.from_mapping(given)
+
+
+def _name(objective: Any) -> Any:
+    """The name of an objective in a configuration file, where its settings may stand beside it."""
+    return objective.get("name") if isinstance(objective, dict) else objective
 
 
 def run(request: TrainRequest, dry_run: bool, as_json: bool) -> None:
@@ -67,6 +73,7 @@ def run(request: TrainRequest, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         _dry_run(data, config, as_json)
         return
+    check_outside(request.out, data)
     with stopping() as stop:
         last = _train(data, request.out, config, stop)
     summary = {"run": str(request.out), "steps": last.step, "seconds": last.seconds, "event": last.event}

@@ -3,7 +3,9 @@
 Law: ``batch(step)`` is a pure function of (seed, step), so a resumed run needs no saved position. ``as-found`` shows
 every sample exactly once per epoch; ``uniform`` gives each class B/K places in every batch, rounded down or up, equally
 many over time, and shows every sample of a class once before any of them again; ``sqrt`` draws labels in proportion
-to the square root of the count, and samples of a label without repetition inside the batch while there are enough.
+to the square root of the count, ``capped`` in proportion to the count but at most 50 (so classes of 50 and more are alike,
+and no sample of a smaller class is shown more often than one of a class of 50), and samples of a label without repetition
+inside the batch while there are enough.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from evenscore.data.dataset import Dataset
 from evenscore.errors import UsageError, unknown
 from evenscore.random import generator
 
-POLICIES = ("as-found", "uniform", "sqrt")
+POLICIES = ("as-found", "uniform", "sqrt", "capped")
+CAP = 50
+"""Samples that a class counts for at most under ``capped``."""
+LAWS = {"sqrt": "sqrt", "capped": f"capped:{CAP}"}
+"""Label laws of the policies that draw their labels."""
 Indices = NDArray[np.int64]
 
 
@@ -49,7 +55,7 @@ class Loader:
         """Indices (B,), int64, of the samples of ``step`` (0, 1, 2, ...)."""
         if self.policy == "as-found":
             return self._stretch(0, step * self.batch_size, self.batch_size)
-        chosen = self._uniform(step) if self.policy == "uniform" else self._sqrt(step)
+        chosen = self._uniform(step) if self.policy == "uniform" else self._drawn(step)
         return chosen[self._order(self.batch_size, "order", step)]
 
     def _order(self, n: int, *keys: int | str) -> Indices:
@@ -87,8 +93,9 @@ class Loader:
             pieces.append(self._stretch(int(k), before, each + extra))
         return np.concatenate(pieces)
 
-    def _sqrt(self, step: int) -> Indices:
-        labels = self.distribution.sample(self.batch_size, generator(self.seed, "loader", "labels", step), "sqrt")
+    def _drawn(self, step: int) -> Indices:
+        random = generator(self.seed, "loader", "labels", step)
+        labels = self.distribution.sample(self.batch_size, random, LAWS[self.policy])
         counts = torch.bincount(labels, minlength=self.distribution.num_classes).tolist()
         return np.concatenate([self._draw(k, n, step) for k, n in enumerate(counts) if n])
 

@@ -27,14 +27,14 @@ class Agreement:
         by_class: of each class, None where the class has no samples.
         n_by_class: number of samples of each class.
         interval: Wilson 95 % interval of ``overall``.
-        interval_by_class: of each class, None where the class has no samples.
+        intervals: of each class, None where the class has no samples.
     """
 
     overall: float
     by_class: tuple[float | None, ...]
     n_by_class: tuple[int, ...]
     interval: tuple[float, float]
-    interval_by_class: tuple[tuple[float, float] | None, ...]
+    intervals: tuple[tuple[float, float] | None, ...]
 
     @classmethod
     def of_counts(cls, right: tuple[int, ...], n: tuple[int, ...]) -> Agreement:
@@ -44,7 +44,7 @@ class Agreement:
             by_class=tuple(r / m if m else None for r, m in zip(right, n, strict=True)),
             n_by_class=n,
             interval=wilson(sum(right), sum(n)),
-            interval_by_class=tuple(wilson(r, m) if m else None for r, m in zip(right, n, strict=True)),
+            intervals=tuple(wilson(r, m) if m else None for r, m in zip(right, n, strict=True)),
         )
 
 
@@ -53,7 +53,7 @@ def wilson(right: int, n: int, z: float = Z95) -> tuple[float, float]:
     share = right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def agreement(classifier: Classifier, x: Tensor, y: Tensor) -> Agreement:

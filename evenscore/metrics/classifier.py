@@ -107,5 +107,5 @@ def _vectors(size: int) -> tuple[nn.Module, int]:
 def probabilities(classifier: Classifier, x: Tensor, batch_size: int = 512) -> Tensor:
     """Class probabilities (N,K), float32 on the CPU; ``x`` is taken to the classifier's device batch by batch."""
     device = classifier.mean.device
-    parts = [classifier(part.to(device)).float().softmax(1).cpu() for part in x.split(batch_size)]
+    parts = [classifier(part.to(device)).float().softmax(1).cpu() for part in torch.split(x, batch_size)]
     return torch.cat(parts) if parts else torch.empty(0, classifier.num_classes)

@@ -1,8 +1,15 @@
 """Near copies of training samples, by Euclidean distance of values.
 
-Law: a sample is a copy when it is nearer to a training sample than ``ratio`` times the distance of that training sample to
-its own nearest fellow (another sample of the same class that is not identical). So the scale comes from the data: what is
-near for one class is not for another. Distances are root mean squares over the entries, in units of the values.
+Law: a sample is a copy when it is nearer to a training sample than ``ratio`` times the scale of that training sample: the
+distance to its own nearest fellow (another sample of the same class that is not identical), or the median of these
+distances over the whole training set where that is less. So the scale comes from the data, and a class of few samples,
+whose fellows are far because there are few, does not call everything a copy. Distances are root mean squares over the
+entries, in units of the values.
+
+The default ratio of 0.5 is measured, with fellows' distances alone as the scale, which calls more samples copies: the
+largest ratio at which at most 1 % of held-out real samples are called copies is 0.60 on digits, 0.51 on digits with factor
+50 (353 training samples) and 0.64 on Fashion-MNIST with factor 100; at 0.5 it is 0.2 %, 0.75 % and 0.05 %. Copies with noise of up to 4 grey levels are all found there, of up to 16 levels 97 % or more.
+A copy moved by a pixel is found only with ``shifts=1``, at twelve times the cost: 99 % on Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -24,9 +31,9 @@ CHUNK = 512
 
 
 class Nearest(NamedTuple):
-    """Of each sample: the index of a reference, and the distance to it."""
+    """Of each sample: the row of a reference, and the distance to it."""
 
-    index: Tensor
+    place: Tensor
     distance: Tensor
 
 
@@ -37,14 +44,16 @@ class Copies:
     Attributes:
         distance: to the training sample ``nearest``.
         nearest: index of the training sample with the smallest ratio, int64.
-        ratio: that distance over the training sample's distance to its own fellow.
+        ratio: that distance over the training sample's scale.
         is_copy: whether ``ratio`` is below the detector's, bool.
+        same_class: whether ``nearest`` has the sample's own label, bool.
     """
 
     distance: Tensor
     nearest: Tensor
     ratio: Tensor
     is_copy: Tensor
+    same_class: Tensor
 
 
 class CopyDetector:
@@ -53,46 +62,58 @@ class CopyDetector:
     Args:
         x: training samples (N,...), floating point.
         y: their labels (N,).
-        ratio: the threshold, above 0.
+        ratio: the threshold, at least 0; 0 calls nothing a copy.
         shifts: each sample is compared in all positions up to so many pixels away, the edge repeated; 0 for vectors.
 
     Raises:
         DataError: fewer than two distinct training samples, or not one label for each.
-        UsageError: a ratio that is not above 0, or shifts of vectors.
+        UsageError: a negative ratio, or shifts of vectors.
     """
 
     def __init__(self, x: Tensor, y: Tensor, ratio: float = 0.5, shifts: int = 0) -> None:
         if len(x) == 0 or y.shape != (len(x),):
             raise DataError(f"{len(x)} samples with labels of shape {tuple(y.shape)}: give one label for each")
-        if not ratio > 0 or shifts < 0 or (shifts and x.ndim != 4):
-            raise UsageError(f"ratio {ratio:g} with shifts {shifts}: give a ratio above 0, and shifts for images only")
+        if not ratio >= 0 or shifts < 0 or (shifts and x.ndim != 4):
+            raise UsageError(
+                f"ratio {ratio:g} with shifts {shifts}: give a ratio of at least 0, and shifts for images only"
+            )
         self.ratio, self.shifts, self.shape = ratio, shifts, tuple(x.shape[1:])
         self.centre = x.flatten(1).mean(0)
         self.x = x.flatten(1) - self.centre
-        self.own = own_distances(self.x, y)
-        self.weight = self.own**-2
+        self.y = y.to(x.device)
+        self.own = own_distances(self.x, self.y)
+        self.scale = self.own.clamp_max(float(self.own.median()))
+        self.weight = self.scale**-2
 
-    def check(self, samples: Tensor) -> Copies:
-        """Compare ``samples`` (n,...), of the training samples' shape, with every training sample."""
-        if samples.shape[1:] != self.shape:
-            raise DataError(f"samples of shape {tuple(samples.shape[1:])}: give the shape of training, {self.shape}")
-        parts = [self._check(part) for part in samples.split(CHUNK)]
-        nearest, distance = torch.cat([p.index for p in parts]), torch.cat([p.distance for p in parts])
-        ratio = distance / self.own[nearest]
-        return Copies(distance, nearest, ratio, ratio < self.ratio)
+    def check(self, samples: Tensor, labels: Tensor) -> Copies:
+        """Compare samples (n,...) with every training sample, of their own class ``labels`` (n,) and of all others.
+
+        Raises:
+            DataError: samples of another shape than the training samples, or not one label for each.
+        """
+        if samples.shape[1:] != self.shape or labels.shape != samples.shape[:1]:
+            raise DataError(
+                f"samples {tuple(samples.shape)} with labels {tuple(labels.shape)}: "
+                f"give samples of shape {self.shape}, as in training, with one label for each"
+            )
+        parts = [self._check(part) for part in torch.split(samples, CHUNK)]
+        nearest, distance = torch.cat([p.place for p in parts]), torch.cat([p.distance for p in parts])
+        ratio = distance / self.scale[nearest]
+        same = self.y[nearest] == labels.to(self.y.device)
+        return Copies(distance, nearest, ratio, ratio < self.ratio, same)
 
     def _check(self, samples: Tensor) -> Nearest:
         """The smallest ratio over all positions of each sample."""
         found = [self._nearest(moved.flatten(1) - self.centre) for moved in shifted(samples, self.shifts)]
         index, distance = (torch.stack(field) for field in zip(*found, strict=True))
-        best = (distance / self.own[index]).argmin(0, keepdim=True)
+        best = (distance / self.scale[index]).argmin(0, keepdim=True)
         return Nearest(index.gather(0, best)[0], distance.gather(0, best)[0])
 
     def _nearest(self, flat: Tensor) -> Nearest:
         square = squared_distances(flat, self.x)
         near = square.topk(min(CANDIDATES, len(self.x)), largest=False).indices
         small = square.mul_(self.weight).topk(near.shape[1], largest=False).indices
-        return measure(flat, self.x, torch.cat([near, small], 1), self.own)
+        return measure(flat, self.x, torch.cat([near, small], 1), self.scale)
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -122,7 +143,7 @@ def own_distances(flat: Tensor, y: Tensor) -> Tensor:
     """
     own = torch.full((len(flat),), float("nan"), device=flat.device)
     for k in torch.unique(y):
-        members = torch.where(y.to(flat.device) == k)[0]
+        members = torch.where(y == k)[0]
         own[members] = _fellow(flat[members])
     if bool(own.isnan().all()):
         own = _fellow(flat)

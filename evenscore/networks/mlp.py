@@ -22,7 +22,12 @@ class MLPSize:
     blocks: int
 
 
-MLP_SIZES: Mapping[str, MLPSize] = {"tiny": MLPSize(128, 4), "small": MLPSize(256, 4), "base": MLPSize(1024, 6)}
+MLP_SIZES: Mapping[str, MLPSize] = {
+    "tiny": MLPSize(128, 4),
+    "small": MLPSize(256, 4),
+    "medium": MLPSize(512, 5),
+    "base": MLPSize(1024, 6),
+}
 
 
 class MLP(nn.Module):

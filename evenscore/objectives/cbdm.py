@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.errors import unknown
 from evenscore.labels import LabelDistribution
 from evenscore.objectives.base import Noised, Objective, Terms, per_sample
 from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.weighting import WEIGHTINGS
+from evenscore.records import check, check_name
 
 LAWS = {"from-scratch": "train", "fine-tune": "uniform", "train": "train", "uniform": "uniform", "sqrt": "sqrt"}
 TIME_WEIGHTS = ("reference", "constant")
@@ -40,6 +41,9 @@ class CBDM(Objective):
         law: law of the drawn label: ``from-scratch`` (as in the training set), ``fine-tune`` (uniform), or a law by name.
         time_weight: ``reference`` (t/T as a function of log SNR) or ``constant``.
         weighting: weighting of the denoising term over noise levels.
+
+    Raises:
+        UsageError: an unknown name, or a number outside its range.
     """
 
     tau: float = 1.0
@@ -50,6 +54,13 @@ class CBDM(Objective):
     source: ClassVar[str] = "Qin et al. 2023, eq. 4"
     forwards: ClassVar[int] = 2
 
+    def __post_init__(self) -> None:
+        check_name("law", self.law, LAWS)
+        check_name("time_weight", self.time_weight, TIME_WEIGHTS)
+        check_name("weighting", self.weighting, WEIGHTINGS)
+        for key in ("tau", "gamma"):
+            check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
+
     def __call__(
         self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
     ) -> Terms:
@@ -57,24 +68,17 @@ class CBDM(Objective):
         terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
         if self.tau == 0:
             return terms
-        other = labels.sample(len(batch.y), generator, self._rule()).to(batch.y.device)
+        other = labels.sample(len(batch.y), generator, LAWS[self.law]).to(batch.y.device)
         pulled = denoiser.predict(batch.x_t, batch.t, other)
         pull = per_sample((prediction.eps - pulled.eps.detach()).square())
         commitment = per_sample((prediction.eps.detach() - pulled.eps).square())
         weight = self.tau * self._time_weight(denoiser.process.log_snr(batch.t)) * batch.kept
         return {**terms, "pull": weight * pull, "commitment": self.gamma * weight * commitment}
 
-    def _rule(self) -> str:
-        if self.law not in LAWS:
-            raise unknown("law", self.law, LAWS)
-        return LAWS[self.law]
-
     def _time_weight(self, log_snr: Tensor) -> Tensor:
         if self.time_weight == "reference":
             return reference_time(log_snr)
-        if self.time_weight == "constant":
-            return torch.ones_like(log_snr)
-        raise unknown("time_weight", self.time_weight, TIME_WEIGHTS)
+        return torch.ones_like(log_snr)
 
 
 def reference_time(log_snr: Tensor) -> Tensor:

@@ -16,9 +16,10 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
 from evenscore.objectives.base import Noised, Objective, Terms, per_sample
-from evenscore.objectives.weighting import x0_weight
+from evenscore.objectives.weighting import WEIGHTINGS, x0_weight
 from evenscore.prediction import Prediction
 from evenscore.process import expand
+from evenscore.records import check, check_name
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,18 @@ class Denoising(Objective):
     Attributes:
         weighting: ``simple``, ``edm`` or ``min-snr``.
         snr_cap: cap of the signal-to-noise ratio under ``min-snr``.
+
+    Raises:
+        UsageError: an unknown weighting, or a cap that is not above 0.
     """
 
     weighting: str = "edm"
     snr_cap: float = 5.0
     source: ClassVar[str] = "Ho et al. 2020, eq. 14; Karras et al. 2022, eq. 8; Hang et al. 2023, eq. 6"
+
+    def __post_init__(self) -> None:
+        check_name("weighting", self.weighting, WEIGHTINGS)
+        check("snr_cap", self.snr_cap, self.snr_cap > 0, "above 0")
 
     def __call__(
         self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator

@@ -1,7 +1,8 @@
 """At which noise levels training looks: the law of the times of a batch.
 
 * ``lognormal``: ``log(sigma / (alpha d))`` is normal, for data of standard deviation ``d`` (Karras et al. 2022, table 1,
-  which has alpha = 1, d = 0.5, mean -1.2 and standard deviation 1.2; here relative to ``d``: mean -0.5);
+  which has alpha = 1, d = 0.5, mean -1.2 and standard deviation 1.2; relative to ``d`` its mean is -0.5, and here its
+  standard deviation is 1.3);
 * ``uniform``: time is uniform on the range of the process (Song et al. 2021).
 
 Both are stratified over the batch: row i draws its quantile from the i-th of B equal parts, in random order.
@@ -19,6 +20,9 @@ from torch import Tensor
 from evenscore.errors import unknown
 from evenscore.process import Process
 
+MEAN, DEVIATION = -0.5, 1.3
+"""Of the lognormal law, in log noise-to-signal ratio."""
+
 
 class NoiseLaw(Protocol):
     """Quantiles in (0, 1) -> times."""
@@ -27,7 +31,7 @@ class NoiseLaw(Protocol):
 
 
 def _lognormal(quantile: Tensor, process: Process, std: float) -> Tensor:
-    log_ratio = -0.5 + 1.3 * torch.special.ndtri(quantile) + math.log(std)
+    log_ratio = MEAN + DEVIATION * torch.special.ndtri(quantile) + math.log(std)
     return process.time(-2 * log_ratio).clamp(process.t_min, process.t_max)
 
 

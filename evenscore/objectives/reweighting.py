@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.errors import unknown
 from evenscore.labels import LabelDistribution
 from evenscore.objectives.base import Noised, Objective, Terms
 from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.weighting import WEIGHTINGS
+from evenscore.records import check, check_name
 
 SCHEMES = ("inverse", "effective")
 
@@ -34,6 +35,9 @@ class Reweighting(Objective):
         strength: exponent of the weights, 0 (none) to 1 (full).
         effective_beta: beta of the effective number, below 1.
         weighting: weighting over noise levels, see :class:`~evenscore.objectives.denoising.Denoising`.
+
+    Raises:
+        UsageError: an unknown name, or a number outside its range.
     """
 
     scheme: str = "effective"
@@ -41,6 +45,12 @@ class Reweighting(Objective):
     effective_beta: float = 0.999
     weighting: str = "edm"
     source: ClassVar[str] = "Cui et al. 2019, eq. 2"
+
+    def __post_init__(self) -> None:
+        check_name("scheme", self.scheme, SCHEMES)
+        check_name("weighting", self.weighting, WEIGHTINGS)
+        check("strength", self.strength, 0 <= self.strength <= 1, "between 0 and 1")
+        check("effective_beta", self.effective_beta, 0 <= self.effective_beta < 1, "from 0 to below 1")
 
     def __call__(
         self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
@@ -52,11 +62,7 @@ class Reweighting(Objective):
     def class_weights(self, labels: LabelDistribution) -> Tensor:
         """(K,) weights, float64, of mean 1 over the training samples."""
         count = torch.tensor(labels.counts, dtype=torch.float64).clamp_min(1)
-        if self.scheme == "inverse":
-            weight = 1 / count
-        elif self.scheme == "effective":
-            weight = (1 - self.effective_beta) / (1 - self.effective_beta**count)
-        else:
-            raise unknown("scheme", self.scheme, SCHEMES)
+        beta = self.effective_beta
+        weight = 1 / count if self.scheme == "inverse" else (1 - beta) / (1 - beta**count)
         weight = weight**self.strength
         return weight / (weight * labels.probabilities()).sum()

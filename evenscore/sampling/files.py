@@ -1,14 +1,14 @@
 """Samples of a run as files: a folder of PNG images by class, or one npz archive.
 
 Law: exactly the asked number of each class; a PNG job that was interrupted goes on with the sample where it stopped when the
-same command is given again.
+same command is given again, and ends with the files of an uninterrupted one. Nothing is written before the run is read.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evenscore.checkpoint import make_folder, write_atomic
+from evenscore.checkpoint import make_folder, pointed, write_atomic
 from evenscore.data import to_uint8
+from evenscore.denoisers.base import Denoiser
 from evenscore.errors import RunError, UsageError, unknown
-from evenscore.run import Run
+from evenscore.run import Run, hold
 from evenscore.sampling.generate import Batch, Sampler, generate, labels_for
 from evenscore.writing import ImageFolder, check_output
 
 FORMATS = ("png", "npz")
 STATE = ".evenscore-sample.json"
+LOCK = ".evenscore-sample.lock"
 ARCHIVE = "samples.npz"
 
 
@@ -57,7 +59,7 @@ class SampleJob:
 def sample_files(
     run: Run, out: Path, job: SampleJob, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, int]]:
-    """Write samples of a run; yields (done, wanted) after each batch.
+    """Write samples of a run; yields (done, wanted) after each batch, and once when all were done before.
 
     Args:
         run: a trained run of images (or of vectors, with format ``npz``).
@@ -71,10 +73,11 @@ def sample_files(
     """
     _check(run, job)
     labels = labels_for(job.counts)
+    denoiser = run.denoiser()
     if job.format == "png":
-        yield from _write_images(run, out, job, labels, stop)
+        yield from _write_images(run, denoiser, out, job, labels, stop)
     else:
-        yield from _write_archive(run, out, job, labels, stop)
+        yield from _write_archive(run, denoiser, out, job, labels, stop)
 
 
 def _check(run: Run, job: SampleJob) -> None:
@@ -85,10 +88,10 @@ def _check(run: Run, job: SampleJob) -> None:
         raise UsageError(f"{run.path} makes vectors, which have no picture: use --format npz")
 
 
-def _batches(run: Run, job: SampleJob, labels: torch.Tensor, first: int) -> Iterator[Batch]:
+def _batches(denoiser: Denoiser, job: SampleJob, labels: torch.Tensor, first: int) -> Iterator[Batch]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return generate(
-        run.denoiser(),
+        denoiser,
         labels[first:],
         seed=job.seed,
         sampler=job.sampler,
@@ -99,18 +102,23 @@ def _batches(run: Run, job: SampleJob, labels: torch.Tensor, first: int) -> Iter
 
 
 def _write_images(
-    run: Run, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+    run: Run, denoiser: Denoiser, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
 ) -> Iterator[tuple[int, int]]:
-    done, size = _begin(out, _signature(run, job))
-    folder = ImageFolder.at(out, run.card.class_names)
-    folder.truncate(size)
-    for batch in _batches(run, job, labels, done):
-        size = folder.record(_records(run, folder, job, batch))
-        done = batch.indices[-1] + 1
-        _keep(out, _signature(run, job), done, size)
-        yield done, len(labels)
-        if stop():
-            return
+    signature = _signature(run, job)
+    _begin(out, signature)
+    with hold(out, LOCK):
+        done, size = _reached(out, signature)
+        folder = ImageFolder.at(out, run.card.class_names)
+        folder.truncate(size)
+        if done == len(labels):
+            yield done, done
+        for batch in _batches(denoiser, job, labels, done):
+            size = folder.record(_records(run, folder, job, batch))
+            done = batch.indices[-1] + 1
+            _keep(out, signature, done, size)
+            yield done, len(labels)
+            if stop():
+                return
 
 
 def _records(run: Run, folder: ImageFolder, job: SampleJob, batch: Batch) -> Iterator[dict[str, Any]]:
@@ -122,42 +130,59 @@ def _records(run: Run, folder: ImageFolder, job: SampleJob, batch: Batch) -> Ite
 
 
 def _write_archive(
-    run: Run, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+    run: Run, denoiser: Denoiser, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
 ) -> Iterator[tuple[int, int]]:
     check_output(out)
-    make_folder(out)
     parts: list[NDArray[Any]] = []
     done = 0
-    for batch in _batches(run, job, labels, 0):
+    for batch in _batches(denoiser, job, labels, 0):
         parts.append(to_uint8(batch.x) if len(run.card.shape) == 3 else batch.x.numpy())
         done = batch.indices[-1] + 1
+        if done == len(labels):
+            _save_archive(run, out, parts, labels)
         yield done, len(labels)
         if stop():
             return
+
+
+def _save_archive(run: Run, out: Path, parts: list[NDArray[Any]], labels: torch.Tensor) -> None:
     buffer = io.BytesIO()
     names = np.array(run.card.class_names)
     np.savez_compressed(buffer, train_images=np.concatenate(parts), train_labels=labels.numpy(), class_names=names)
+    make_folder(out)
     write_atomic(out / ARCHIVE, buffer.getvalue())
 
 
 def _signature(run: Run, job: SampleJob) -> dict[str, Any]:
-    fixed: dict[str, Any] = json.loads(json.dumps({"run": str(run.path.resolve()), **asdict(job)}))
+    """What the samples depend on: the job, the run, and its checkpoint."""
+    origin = {"run": str(run.path.resolve()), "checkpoint": pointed(run.checkpoints, "last")}
+    fixed: dict[str, Any] = json.loads(json.dumps({**origin, **asdict(job)}))
     return fixed
 
 
-def _begin(out: Path, signature: dict[str, Any]) -> tuple[int, int]:
-    """Samples done and metadata bytes of an interrupted job; (0, 0) for a new one."""
-    path = out / STATE
-    if not path.is_file():
+def _begin(out: Path, signature: dict[str, Any]) -> None:
+    """Make the folder of a new job."""
+    if not (out / STATE).is_file():
         check_output(out)
         make_folder(out)
         _keep(out, signature, 0, 0)
-        return 0, 0
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state["job"] != signature:
+
+
+def _reached(out: Path, signature: dict[str, Any]) -> tuple[int, int]:
+    """Samples done and metadata bytes of the job that the folder holds.
+
+    Raises:
+        RunError: it is another job, or its state cannot be understood.
+    """
+    try:
+        state = json.loads((out / STATE).read_text(encoding="utf-8"))
+        job, done, size = state["job"], int(state["done"]), int(state["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{out / STATE} cannot be understood: remove {out} and give the command again") from None
+    if job != signature:
         raise RunError(f"{out} holds samples of another job: give the same command to go on, or choose another --out")
-    return int(state["done"]), int(state["size"])
+    return done, size
 
 
-def _keep(out: Path, signature: Sequence[Any] | dict[str, Any], done: int, size: int) -> None:
+def _keep(out: Path, signature: dict[str, Any], done: int, size: int) -> None:
     write_atomic(out / STATE, json.dumps({"job": signature, "done": done, "size": size}).encode())

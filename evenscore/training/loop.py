@@ -8,20 +8,21 @@ run, on the same machine and with a budget in steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from evenscore.checkpoint import Checkpoint, load_checkpoint, point, pointed, save_checkpoint
+from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, point, pointed, save_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Augmentation, Dataset, Loader
 from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.preconditioned import Conditioned
-from evenscore.errors import EvenscoreError, RunError
+from evenscore.errors import CheckpointError, EvenscoreError, RunError
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
 from evenscore.random import derive_seed, generator, seeded_layers
@@ -86,7 +87,9 @@ def train(
     card = DataCard.of(data)
     run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
     with run.lock():
-        yield from Trainer(run.adopt(config, card), data, stop).run_to_end()
+        trainer = Trainer(run.adopt(config, card), data, stop)
+        trainer.run.keep()
+        yield from trainer.run_to_end()
 
 
 class Trainer:
@@ -146,14 +149,15 @@ class Trainer:
         """One optimiser step; returns its learning rate.
 
         Raises:
-            EvenscoreError: the loss is not finite.
+            EvenscoreError: the loss or its gradient is not finite.
         """
         lr = learning_rate(self.config, self.step, self.fraction)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         for part in range(self.config.accumulate):
             self._accumulate(self.step * self.config.accumulate + part)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip, foreach=True)
+        self._require_finite(norm, "gradient")
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -168,13 +172,16 @@ class Trainer:
             terms = self.config.objective(denoiser, batch, self.labels, random)
         loss = torch.stack(list(terms.values())).sum(0)
         total = loss.mean() / self.config.accumulate
-        if not bool(torch.isfinite(total)):
-            raise EvenscoreError(
-                f"the loss became {float(total)} at step {self.step}: the last checkpoint is intact, "
-                "start a new run with a smaller --set lr"
-            )
+        self._require_finite(total, "loss")
         total.backward()  # type: ignore[no-untyped-call]
         self.meter.add(batch.y, loss.detach())
+
+    def _require_finite(self, value: Tensor, what: str) -> None:
+        if not bool(torch.isfinite(value)):
+            raise EvenscoreError(
+                f"the {what} became {float(value.detach())} at step {self.step + 1}: the last checkpoint is intact, "
+                "start a new run with a smaller --set lr"
+            )
 
     def _batch(self, draw: int, random: torch.Generator) -> tuple[Denoiser, Noised]:
         """The noised batch, and the denoiser told what augmentation was done to it."""
@@ -241,19 +248,27 @@ class Trainer:
             CheckpointError: it is damaged.
             RunError: it is of another network.
         """
-        if pointed(self.run.checkpoints, "last") is None and not list(self.run.checkpoints.glob("step-*.safetensors")):
+        if pointed(self.run.checkpoints, "last") is None and not complete(self.run.checkpoints):
             self.run.forget_after(-1)
             return
         checkpoint = load_checkpoint(self.run.checkpoints)
         load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
         load_prefixed(self.average.module, checkpoint.tensors, "ema.", self.run.path)
         load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
-        state = checkpoint.state
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        self.best, self.drawn = float(state["best"]), int(state["drawn"])
+        self._take_state(checkpoint.state)
         if self.config.steps is not None and self.step > self.config.steps:
             raise RunError(
                 f"{self.run.path} has {self.step} steps already, {self.config.steps} were asked: ask for more"
             )
         self.reported = self.fraction
         self.run.forget_after(self.step)
+
+    def _take_state(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.best, self.drawn = float(state["best"]), int(state["drawn"])
+        except (KeyError, TypeError, ValueError):
+            raise CheckpointError(
+                f"the last checkpoint in {self.run.checkpoints} says nothing of how far training was: "
+                "it was not written by training, remove it"
+            ) from None

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evenscore.data.pixels import save_png, to_uint8
+from evenscore.checkpoint import make_folder, write_atomic
+from evenscore.data.pixels import png_bytes, to_uint8
 from evenscore.denoisers.base import Denoiser
 from evenscore.sampling import Sampler, generate, labels_for
 
@@ -24,8 +25,8 @@ def save_preview(denoiser: Denoiser, path: Path, seed: int) -> None:
     device = str(next(denoiser.parameters()).device)
     batches = generate(denoiser, labels, seed=seed, sampler=Sampler(nfe=10), device=device)
     images = to_uint8(torch.cat([batch.x for batch in batches]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(grid(images, COLUMNS), path)
+    make_folder(path.parent)
+    write_atomic(path, png_bytes(grid(images, COLUMNS)))
 
 
 def grid(images: NDArray[np.uint8], columns: int, gap: int = 1) -> NDArray[np.uint8]:

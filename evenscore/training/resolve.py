@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
+from evenscore.errors import UsageError
 from evenscore.networks import build_network
 
 GAIN = 1.15
@@ -17,7 +18,15 @@ GAIN = 1.15
 
 
 def resolve(config: TrainConfig, data: Dataset) -> TrainConfig:
-    """The configuration with every ``auto`` replaced."""
+    """The configuration with every ``auto`` replaced.
+
+    Raises:
+        UsageError: an augmentation of images is asked for vectors.
+    """
+    if data.kind == "vector" and config.augmentation != "none":
+        raise UsageError(
+            f"augmentation {config.augmentation!r} needs images, but {data.name} holds vectors: use augmentation=none"
+        )
     named = replace(config, network=_network(data)) if config.network == "auto" else config
     return replace(named, precision=_precision(named, data)) if config.precision == "auto" else named
 
