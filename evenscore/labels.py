@@ -123,7 +123,9 @@ def _number(rule: str) -> float:
     except ValueError:
         value = 0.0
     if not value > 0:
-        raise UsageError(f"label law {rule!r}: {text!r} is not a number above 0: write for example tempered:2 or capped:50")
+        raise UsageError(
+            f"label law {rule!r}: {text!r} is not a number above 0: write for example tempered:2 or capped:50"
+        )
     return value
 
 

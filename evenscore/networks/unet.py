@@ -49,7 +49,7 @@ class UNetSize:
 
 UNET_SIZES: Mapping[str, UNetSize] = {
     "tiny": UNetSize((24, 40), 1, (False, True), 0.0, 16, head_dim=20),
-    "small": UNetSize((48, 96), 1, (False, True), 0.0, 16),
+    "small": UNetSize((40, 80), 1, (False, True), 0.0, 16, head_dim=20),
     "medium": UNetSize((96, 192), 2, (False, True), 0.0, 16),
     "base": UNetSize((128, 256, 256, 256), 2, (False, True, False, False), 0.1, 64, head_dim=256, groups=32),
 }

@@ -22,8 +22,8 @@ LAYERS = (
     ("balancing", "checkpoint", "configuration", "inspection", "report", "run", "sampling", "training", "writing"),
     ("data", "games", "guidance", "metrics", "objectives", "solvers"),
     ("denoisers",),
-    ("labels", "networks", "prediction", "process"),
-    ("errors", "random", "records"),
+    ("labels", "networks", "prediction", "process", "records"),
+    ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}
@@ -83,14 +83,14 @@ def test_imports_go_one_way(path: Path) -> None:
 @pytest.mark.parametrize(
     ("importer", "line", "allowed"),
     [
-        ("evenscore.train", "from evenscore.data.loader import Loader", True),
+        ("evenscore.training.loop", "from evenscore.data.loader import Loader", True),
         ("evenscore.games.mutual", "from evenscore.objectives.base import Objective", True),
         ("evenscore.objectives.cbdm", "from evenscore.games.base import Game", False),
         ("evenscore.solvers.heun", "from evenscore.guidance.classifier_free import ClassifierFree", False),
         ("evenscore.solvers.heun", "from evenscore.solvers.base import Solver", True),
         ("evenscore.labels", "from evenscore.data import loader", False),
         ("evenscore.errors", "from evenscore import labels", False),
-        ("evenscore.random", "def f():\n    import evenscore.train", False),
+        ("evenscore.random", "def f():\n    import evenscore.training", False),
         ("evenscore.data.pixels", "from evenscore import sample_images", False),
         ("evenscore.cli", "import torch\nfrom evenscore.random import generator", True),
     ],

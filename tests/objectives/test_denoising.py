@@ -53,7 +53,7 @@ def test_the_loss_by_hand(
         snr = alpha**2 / sigma**2
         weight = {"simple": snr, "edm": snr + 4, "min-snr": min(snr, cap)}[weighting]
         expected = weight * np.mean(((x_t - sigma * h) / alpha - x0) ** 2)
-        assert float(loss[i]) == pytest.approx(expected, rel=1e-9)
+        assert float(loss[i].detach()) == pytest.approx(expected, rel=1e-9)
         if weighting == "simple":
             assert expected == pytest.approx(np.mean((h - eps) ** 2), rel=1e-9)
 
