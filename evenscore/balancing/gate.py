@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenscore.data import Dataset
-from evenscore.metrics import CopyDetector, fit_classifier, probabilities
+from evenscore.metrics import Classifier, CopyDetector, fit_classifier, probabilities
 
 FEWEST = 5
 """A class with fewer real samples is not judged by the classifier: it cannot know the class."""
@@ -55,6 +55,15 @@ class Verdict:
     @property
     def passed(self) -> NDArray[np.bool_]:
         return ~(self.copy | self.mislabelled)
+
+
+def check_shape(data: Dataset) -> None:
+    """Refuse data that the gate could not judge, before any work is done.
+
+    Raises:
+        UsageError: images smaller than the classifier takes.
+    """
+    Classifier(data.shape, data.num_classes)
 
 
 class Gate:

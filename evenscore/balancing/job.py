@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from evenscore.balancing.collect import Collector
-from evenscore.balancing.gate import Gate, GateSettings
+from evenscore.balancing.gate import Gate, GateSettings, check_shape
 from evenscore.balancing.plan import ClassPlan, Target, make_plan
 from evenscore.balancing.real import write_real
 from evenscore.balancing.state import State
@@ -110,6 +110,7 @@ def balance(
     """
     if data.kind != "image":
         raise UsageError(f"{data.name} holds vectors: balance writes folders of images, give images")
+    check_shape(data)
     plan = make_plan(data, config.target)
     run = Run.open(config.run) if config.run is not None else None
     if run is not None:

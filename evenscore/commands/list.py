@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from evenscore import records
 from evenscore.commands.terminal import emit, show_table
+from evenscore.configuration import TrainConfig
 from evenscore.data import AUGMENTATIONS, POLICIES, SOURCES
 from evenscore.errors import unknown
 from evenscore.guidance import GUIDANCE
@@ -29,8 +31,9 @@ def run(kind: str, as_json: bool) -> None:
         rows = [{"name": name, "about": about, "settings": settings} for name, about, settings in entries]
         emit({"kind": kind, "entries": rows})
         return
+    column = "default" if kind == "settings" else "settings"
     with_settings = any(settings for *_, settings in entries)
-    columns = ("name", "what it is", "settings") if with_settings else ("name", "what it is")
+    columns = ("name", "what it is", column) if with_settings else ("name", "what it is")
     show_table(kind, columns, [entry[: len(columns)] for entry in entries])
 
 
@@ -61,8 +64,15 @@ def _networks() -> Entries:
     ]
 
 
-def _names(names: Mapping[str, str] | tuple[str, ...]) -> Entries:
-    return [(name, names[name] if isinstance(names, Mapping) else "", "") for name in names]
+def _described(names: Mapping[str, str]) -> Entries:
+    return [(name, about, "") for name, about in names.items()]
+
+
+def _attributes(kind: type) -> Entries:
+    """The fields of a record with what its docstring says of them, and their defaults."""
+    found = re.findall(r"^    (?:    )?(\w+): (.+?)$", (kind.__doc__ or "").partition("Attributes:")[2], re.MULTILINE)
+    about = {key: text.replace("``", "") for key, text in found}
+    return [(key, about.get(key, ""), str(getattr(kind, key, ""))) for key in records.fields_of(kind)]
 
 
 KINDS: Mapping[str, Callable[[], Entries]] = {
@@ -73,7 +83,8 @@ KINDS: Mapping[str, Callable[[], Entries]] = {
     "networks": _networks,
     "processes": lambda: _classes(PROCESSES),
     "noise-laws": lambda: _functions(NOISE_LAWS),
-    "policies": lambda: _names(POLICIES),
-    "augmentations": lambda: _names(AUGMENTATIONS),
-    "data": lambda: _names(SOURCES),
+    "policies": lambda: _described(POLICIES),
+    "augmentations": lambda: _described(AUGMENTATIONS),
+    "data": lambda: _described(SOURCES),
+    "settings": lambda: _attributes(TrainConfig),
 }

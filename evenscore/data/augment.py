@@ -7,6 +7,7 @@ Source of the idea: Karras et al. 2022 (EDM), appendix F.1, non-leaking augmenta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,12 @@ from torch import Tensor
 
 from evenscore.errors import UsageError, unknown
 
-AUGMENTATIONS = ("none", "flip", "crop-shift", "flip+crop-shift")
+AUGMENTATIONS: Mapping[str, str] = {
+    "none": "images as they are",
+    "flip": "mirrored left and right, half of the time; not for digits, letters or anything with a handedness",
+    "crop-shift": "moved by up to 1/8 of the size, half of the time",
+    "flip+crop-shift": "both",
+}
 WIDTH = 3
 SHIFT_SHARE = 8
 

@@ -10,6 +10,8 @@ inside the batch while there are enough.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,11 +20,16 @@ from evenscore.data.dataset import Dataset
 from evenscore.errors import UsageError, unknown
 from evenscore.random import generator
 
-POLICIES = ("as-found", "uniform", "sqrt", "capped")
 CAP = 50
 """Samples that a class counts for at most under ``capped``."""
 LAWS = {"sqrt": "sqrt", "capped": f"capped:{CAP}"}
 """Label laws of the policies that draw their labels."""
+POLICIES: Mapping[str, str] = {
+    "as-found": "every sample once per epoch, classes as unequal as they are",
+    "uniform": "every class has the same number of places in every batch",
+    "sqrt": "classes are drawn in proportion to the square root of their counts",
+    "capped": f"classes are drawn in proportion to their counts, {CAP} at most: alike above, as found below",
+}
 Indices = NDArray[np.int64]
 
 

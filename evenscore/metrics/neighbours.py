@@ -8,8 +8,9 @@ entries, in units of the values.
 
 The default ratio of 0.5 is measured, with fellows' distances alone as the scale, which calls more samples copies: the
 largest ratio at which at most 1 % of held-out real samples are called copies is 0.60 on digits, 0.51 on digits with factor
-50 (353 training samples) and 0.64 on Fashion-MNIST with factor 100; at 0.5 it is 0.2 %, 0.75 % and 0.05 %. Copies with noise of up to 4 grey levels are all found there, of up to 16 levels 97 % or more.
-A copy moved by a pixel is found only with ``shifts=1``, at twelve times the cost: 99 % on Fashion-MNIST.
+50 (353 training samples) and 0.64 on Fashion-MNIST with factor 100; at 0.5 it is 0.2 %, 0.75 % and 0.05 %. Copies with
+noise of up to 4 grey levels are all found there, of up to 16 levels 97 % or more. A copy moved by a pixel is found only
+with ``shifts=1``, at twelve times the cost: 99 % on Fashion-MNIST.
 """
 
 from __future__ import annotations

@@ -31,11 +31,13 @@ class NoiseLaw(Protocol):
 
 
 def _lognormal(quantile: Tensor, process: Process, std: float) -> Tensor:
+    """Log noise-to-signal ratio, in units of the data's spread, is normal."""
     log_ratio = MEAN + DEVIATION * torch.special.ndtri(quantile) + math.log(std)
     return process.time(-2 * log_ratio).clamp(process.t_min, process.t_max)
 
 
 def _uniform(quantile: Tensor, process: Process, std: float) -> Tensor:
+    """Time is uniform on the range of the process."""
     return process.t_min + (process.t_max - process.t_min) * quantile
 
 
