@@ -52,8 +52,8 @@ class Progress:
         fraction: share of the budget used, 0 to 1.
         seconds: seconds spent in training, earlier sessions included.
         remaining: seconds left, estimated from the fraction.
-        loss: mean loss since the last report.
-        by_group: mean loss of each class group present since the last report.
+        loss: mean loss since the last report; that of the last report right after one.
+        by_group: the same for each class group that was drawn.
         lr: learning rate of the step.
         event: ``step``, ``saved``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
     """
@@ -110,6 +110,7 @@ class Trainer:
         self.meter = ClassMeter(self.labels)
         self.step, self.seconds, self.best, self.drawn = 0, 0.0, float("inf"), 0
         self.reported = 0.0
+        self.shown: tuple[float, dict[str, float]] = (float("nan"), {})
         self.resume()
 
     @property
@@ -204,8 +205,9 @@ class Trainer:
         """The state as it is shown to people."""
         done = max(self.fraction, 1e-9)
         remaining = self.seconds * (1 - done) / done
-        loss, groups = self.meter.mean(), self.meter.by_group()
-        return Progress(self.step, self.fraction, self.seconds, remaining, loss, groups, lr, event)
+        if not self.meter.empty:
+            self.shown = self.meter.mean(), self.meter.by_group()
+        return Progress(self.step, self.fraction, self.seconds, remaining, *self.shown, lr, event)
 
     def _report(self, lr: float) -> None:
         if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:

@@ -38,6 +38,11 @@ class ClassMeter:
         self.total.zero_()
         self.count.zero_()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was taken in since the last reset."""
+        return not bool(self.count.any())
+
     def mean(self) -> float:
         """Mean over samples; nan when there were none."""
         return float(self.total.sum() / self.count.sum())
