@@ -28,7 +28,10 @@ from evenscore.training import train
 SUMMARY = "Fashion-MNIST (factor 100): a balanced folder within 30 minutes, judged; plain and CBDM at equal minutes"
 
 BOUND = {"minutes": 30.0, "agreement": {"overall": 0.80, "worst": 0.50}}
+OURS = "balance"
+"""The network that ``balance`` trained with its defaults (class-balanced batches), sampled without the gate."""
 METHODS: dict[str, dict[str, Any]] = {
+    OURS: {},
     "plain": {"objective": "denoising", "policy": "as-found"},
     "resampled": {"objective": "denoising", "policy": "uniform"},
     "cbdm": {"objective": "cbdm", "policy": "as-found"},
@@ -44,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", type=int, default=2000, help="images of each class in the balanced folder")
     parser.add_argument("--per-class", type=int, default=200, help="images of each class that compare the methods")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 .. N-1 of the comparison")
-    parser.add_argument("--methods", default="plain,resampled,cbdm", help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--methods", default=f"{OURS},plain,cbdm", help=f"of {', '.join(METHODS)}")
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,22 @@ def _method(study: Study, name: str, seed: int) -> dict[str, Any]:
     """Train one method for the same minutes, sample every class alike, and judge."""
     if name not in METHODS:
         raise UsageError(f"method {name!r} is unknown: choose of {', '.join(METHODS)}")
+    if name == OURS:
+        path = study.args.out / "balanced" / ".evenscore" / "run"
+        return _judged_run(study, Run.open(path))
     path = study.args.out / f"{name}-{seed}"
     config = TrainConfig.from_mapping({**METHODS[name], "minutes": study.args.minutes, "seed": seed})
     for progress in train(study.data, path, config):
         if progress.event != "step":
             print(f"{name} {progress.fraction:4.0%} step {progress.step}", file=sys.stderr, flush=True)
-    out: dict[str, Any] = {"steps": progress.step}
+    return _judged_run(study, Run.open(path))
+
+
+def _judged_run(study: Study, run: Run) -> dict[str, Any]:
+    """Steps of a run, and its samples judged with and without guidance."""
+    out: dict[str, Any] = {"steps": max(record["step"] for record in run.records())}
     for guidance in (1.0, 2.0):
-        out[f"guidance {guidance:g}"] = _sampled(study, Run.open(path), guidance)
+        out[f"guidance {guidance:g}"] = _sampled(study, run, guidance)
     return out
 
 
