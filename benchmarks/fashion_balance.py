@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> Outcome:
         f"{name}, seed {seed}": _kept(args.out / f"{name}-{seed}.json", lambda n=name, s=seed: _method(study, n, s))
         for seed in range(args.seeds)
         for name in args.methods.split(",")
+        if seed == 0 or name != OURS
     }
     values = {"balanced": balanced, "methods at equal minutes": methods, "minutes of training": args.minutes}
     holds = (
