@@ -114,8 +114,9 @@ def _balanced(study: Study) -> dict[str, Any]:
     labels = np.array([names[line["label"]] for line in made])
     sizes = np.bincount([names[line["label"]] for line in lines], minlength=len(names)).tolist()
     shaped = images.reshape(len(images), *study.data.values.shape[1:])
-    found = study.judged(shaped, labels)
-    return {"minutes": round(minutes, 2), "class sizes": sizes, "synthetic": len(made), **found}
+    judged = agreement(read(study.judge, shaped), labels)
+    made_of = {study.data.class_names[k]: int((labels == k).sum()) for k in np.unique(labels)}
+    return {"minutes": round(minutes, 2), "class sizes": sizes, "synthetic": made_of, "agreement": judged}
 
 
 def _method(study: Study, name: str, seed: int) -> dict[str, Any]:
