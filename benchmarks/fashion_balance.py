@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--judge", type=Path, help="the judge's .safetensors file")
     parser.add_argument("--out", type=Path, default=Path("out/fashion-balance"), help="where runs are kept and resumed")
-    parser.add_argument("--minutes", type=float, default=10.0, help="minutes of training of every run")
+    parser.add_argument("--minutes", type=float, default=10.0, help="minutes of training inside balance")
+    parser.add_argument("--compare-minutes", type=float, default=10.0, help="minutes of training of each method")
     parser.add_argument("--target", type=int, default=2000, help="images of each class in the balanced folder")
     parser.add_argument("--per-class", type=int, default=200, help="images of each class that compare the methods")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 .. N-1 of the comparison")
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> Outcome:
         for name in args.methods.split(",")
         if seed == 0 or name != OURS
     }
-    values = {"balanced": balanced, "methods at equal minutes": methods, "minutes of training": args.minutes}
+    values = {"balanced": balanced, "methods at equal minutes": methods, "minutes of each method": args.compare_minutes}
     holds = (
         balanced["minutes"] <= BOUND["minutes"]
         and balanced["agreement"]["overall"] >= 0.80
@@ -127,7 +128,7 @@ def _method(study: Study, name: str, seed: int) -> dict[str, Any]:
         path = study.args.out / "balanced" / ".evenscore" / "run"
         return _judged_run(study, Run.open(path))
     path = study.args.out / f"{name}-{seed}"
-    config = TrainConfig.from_mapping({**METHODS[name], "minutes": study.args.minutes, "seed": seed})
+    config = TrainConfig.from_mapping({**METHODS[name], "minutes": study.args.compare_minutes, "seed": seed})
     for progress in train(study.data, path, config):
         if progress.event != "step":
             print(f"{name} {progress.fraction:4.0%} step {progress.step}", file=sys.stderr, flush=True)
