@@ -55,7 +55,7 @@ class BalanceConfig:
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10))
     sampler: Sampler = SAMPLER
     gate: GateSettings = field(default_factory=GateSettings)
-    tries: int = 4
+    tries: int = 8
     batch_size: int = 100
     seed: int = 0
 
