@@ -117,16 +117,34 @@ def sample(
     guidance_interval: Interval = None,
     seed: Seed = 0,
     format: Annotated[str, typer.Option("--format", help="png (a folder by class) or npz (one archive).")] = "png",
+    method: Annotated[
+        str,
+        typer.Option(
+            "--guidance-method",
+            help="What else steers: cfg (nothing), minority (towards unusual samples), diversity (no near-copies).",
+        ),
+    ] = "cfg",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the guidance method or the solver, such as level=0.9: `evenscore list guidance-methods`.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Sample a trained run: exactly the asked number of each class.
 
-    Example: evenscore sample run --out samples --per-class 100.
+    Examples: evenscore sample run --out samples --per-class 100; evenscore sample run --out unusual --guidance-method minority
+    --set level=0.9.
     """
+    from evenscore.commands.sample import SampleRequest, guided, sampler
     from evenscore.commands.sample import run as run_sample
-    from evenscore.commands.sample import sampler
 
-    run_sample(run, out, per_class, counts, sampler(solver, nfe, guidance, guidance_interval), seed, format, json)
+    steering, rest = guided(method, settings or [], solver)
+    how = sampler(solver, nfe, guidance, guidance_interval, rest)
+    run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format), json)
 
 
 @app.command()
@@ -162,6 +180,73 @@ def balance(
     named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
     chosen = sampler(solver, nfe, guidance, guidance_interval)
     run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
+
+
+@app.command()
+def restore(
+    run: RunPath,
+    task: Annotated[str, typer.Option("--task", help="inpaint (fill holes) or colourise (colour grey images).")],
+    input: Annotated[Path, typer.Option("--input", help="An image, or a folder of images.")],
+    out: Out,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask", help="For inpaint: an image, white where to fill; or a folder of them, of the same names."
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", help="Restorations of each image.")] = 1,
+    method: Annotated[
+        str, typer.Option("--method", help="How to restore: see `evenscore list restorations`.")
+    ] = "twisted",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method, such as particles=16."),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Noise levels on the way; more is slower and finer.")] = 50,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="What the images show, if known.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Fill the holes of images, or colour grey ones, with what a run has learned.
+
+    What is known of an image is kept; every sample is one possible answer. Example: evenscore restore run --task inpaint
+    --input photo.png --mask hole.png --out restored --samples 5 --class cat.
+    """
+    from evenscore.commands.restore import RestoreRequest
+    from evenscore.commands.restore import run as run_restore
+
+    request = RestoreRequest(run, task, input, mask, out, samples, method, settings or [], steps, label, seed)
+    run_restore(request, json)
+
+
+@app.command()
+def likelihood(
+    run: RunPath,
+    data: Data,
+    per_class: Annotated[int, typer.Option("--per-class", help="At most so many samples of each class and part.")] = 20,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Largest error of a step of the flow; smaller is slower and finer.")
+    ] = 1e-4,
+    divergence: Annotated[
+        str, typer.Option("--divergence", help="exact, rademacher, gaussian, or auto: exact up to 16 dimensions.")
+    ] = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Bits per dimension by class: how likely a run finds its training samples and held-out ones, and what that warns of.
+
+    A class whose training samples are much likelier than its held-out ones was memorised. Example: evenscore likelihood run
+    digits:factor=50.
+    """
+    from evenscore.commands.likelihood import LikelihoodRequest
+    from evenscore.commands.likelihood import run as run_likelihood
+    from evenscore.likelihood import Likelihood
+
+    how = Likelihood(tolerance, divergence)
+    run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict), json)
 
 
 @app.command(name="list")

@@ -34,7 +34,7 @@ class TrainConfig:
     Attributes:
         objective: how the denoiser learns, with its own settings.
         network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
-        process: noise process: ``vp``, ``vp-cosine``, ``ve``, ``ou``, ``rectified-flow``.
+        process: noise process: a name in ``evenscore list processes``, such as ``vp``, ``sub-vp``, ``ve``.
         noise: law of the noise levels of a batch: ``lognormal`` or ``uniform``.
         policy: how the loader draws: ``as-found``, ``uniform`` over classes, ``sqrt``, or ``capped``.
         augmentation: ``none``, ``flip``, ``crop-shift`` or ``flip+crop-shift``; the network is told, so it does not leak.
@@ -86,6 +86,8 @@ class TrainConfig:
         records.check_name("network", self.network, ("auto", *NETWORKS))
         records.check_name("process", self.process, PROCESSES)
         records.check_name("noise law", self.noise, NOISE_LAWS)
+        if getattr(self.objective, "weighting", None) == "likelihood":
+            records.check("noise", self.noise, self.noise == "uniform", "uniform with weighting=likelihood")
         records.check_name("policy", self.policy, POLICIES)
         records.check_name("augmentation", self.augmentation, AUGMENTATIONS)
         records.check_name("precision", self.precision, PRECISIONS)

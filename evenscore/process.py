@@ -4,7 +4,8 @@ Every process is the solution of the linear SDE ``dX = f(t) X dt + g(t) dW``, wh
 ``f = alpha' / alpha`` and ``g^2 = 2 sigma sigma' - 2 f sigma^2`` (Song et al. 2021, "Score-Based Generative Modeling
 through Stochastic Differential Equations", section 3). Functions of time take and return float tensors of any shape.
 
-A process is used on ``[t_min, t_max]``: at 0 the score may be infinite, at 1 the signal may be zero.
+A process is used on ``[t_min, t_max]``: at 0 the score may be infinite, at 1 the signal may be zero. Every process states
+its own ``t_min``, chosen so that the noise left there is about one step of 8 bits or less (sigma at most 0.011).
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from evenscore.errors import UsageError
 
 
 class Process(ABC):
-    """A noise process on time [0, 1]."""
+    """A noise process on time [0, 1].
 
-    t_min: ClassVar[float] = 1e-3
+    Attributes:
+        t_min: smallest time of use.
+        t_max: largest time of use.
+    """
+
+    t_min: ClassVar[float]
     t_max: ClassVar[float] = 1.0
 
     @abstractmethod
@@ -51,6 +57,10 @@ class Process(ABC):
         """``log(alpha^2 / sigma^2)``, falling in ``t``."""
         return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
+    def log_snr_rate(self, t: Tensor) -> Tensor:
+        """``-d log_snr / dt = g(t)^2 / sigma(t)^2``, per unit of time."""
+        return (self.diffusion(t) / self.sigma(t)).square()
+
     def velocity(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """``alpha'(t) x0 + sigma'(t) eps``: right side of the probability-flow ODE for predicted ``x0`` and ``eps``."""
         alpha_dot = self.drift(t) * self.alpha(t)
@@ -73,8 +83,8 @@ class Process(ABC):
 
 
 @dataclass(frozen=True)
-class VP(Process):
-    """Variance preserving, linear beta: ``beta(t) = beta_min + t (beta_max - beta_min)`` (Song et al. 2021, eq. 11).
+class LinearRate(Process):
+    """Processes whose signal decays at the rate ``beta(t) / 2`` with ``beta(t) = beta_min + t (beta_max - beta_min)``.
 
     Attributes:
         beta_min: rate at time 0.
@@ -83,30 +93,65 @@ class VP(Process):
 
     beta_min: float = 0.1
     beta_max: float = 20.0
+    t_min: ClassVar[float] = 1e-3
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(-self._exponent(t) / 2)
+
+    def drift(self, t: Tensor) -> Tensor:
+        return -self._beta(t) / 2
 
     def _exponent(self, t: Tensor) -> Tensor:
         """Integral of beta from 0 to t."""
         return t * self.beta_min + t.square() * (self.beta_max - self.beta_min) / 2
 
-    def alpha(self, t: Tensor) -> Tensor:
-        return torch.exp(-self._exponent(t) / 2)
+    def _beta(self, t: Tensor) -> Tensor:
+        return self.beta_min + t * (self.beta_max - self.beta_min)
+
+    def _time_of(self, exponent: Tensor) -> Tensor:
+        """The time at which the integral of beta has the given value."""
+        slope = self.beta_max - self.beta_min
+        return 2 * exponent / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * exponent))
+
+
+@dataclass(frozen=True)
+class VP(LinearRate):
+    """Variance preserving, linear beta: ``sigma^2 = 1 - alpha^2``, ``g^2 = beta`` (Song et al. 2021, eq. 11).
+
+    Attributes:
+        beta_min: rate at time 0.
+        beta_max: rate at time 1.
+    """
 
     def sigma(self, t: Tensor) -> Tensor:
         return torch.sqrt(-torch.expm1(-self._exponent(t)))
 
-    def drift(self, t: Tensor) -> Tensor:
-        return -self._beta(t) / 2
-
     def diffusion(self, t: Tensor) -> Tensor:
         return self._beta(t).sqrt()
 
-    def _beta(self, t: Tensor) -> Tensor:
-        return self.beta_min + t * (self.beta_max - self.beta_min)
+    def time(self, log_snr: Tensor) -> Tensor:
+        return self._time_of(torch.nn.functional.softplus(-log_snr))
+
+
+@dataclass(frozen=True)
+class SubVP(LinearRate):
+    """Sub-VP: the drift of VP with less noise, ``sigma = 1 - alpha^2`` (Song et al. 2021, eq. 12 and 29).
+
+    ``g^2 = beta (1 - alpha^4)``. With ``k = sigma / alpha = 2 sinh(B / 2)``, B the integral of beta, the time follows.
+
+    Attributes:
+        beta_min: rate at time 0.
+        beta_max: rate at time 1.
+    """
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return -torch.expm1(-self._exponent(t))
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        return torch.sqrt(-self._beta(t) * torch.expm1(-2 * self._exponent(t)))
 
     def time(self, log_snr: Tensor) -> Tensor:
-        exponent = torch.nn.functional.softplus(-log_snr)
-        slope = self.beta_max - self.beta_min
-        return 2 * exponent / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * exponent))
+        return self._time_of(2 * torch.asinh(torch.exp(-log_snr / 2) / 2))
 
 
 @dataclass(frozen=True)
@@ -120,6 +165,7 @@ class CosineVP(Process):
     """
 
     log_snr_min: float = -14.0
+    t_min: ClassVar[float] = 1e-3
 
     @property
     def angle(self) -> float:
@@ -181,6 +227,48 @@ class VE(Process):
 
 
 @dataclass(frozen=True)
+class VEPower(Process):
+    """Variance exploding by powers of a base: ``dX = base^t dW`` (Song et al. 2021, in their tutorial form).
+
+    ``alpha = 1`` and ``sigma^2 = (base^(2t) - 1) / (2 ln base)``. At time 1 the usual base 25 leaves sigma = 9.8 only, so
+    the terminal law is close to N(0, sigma^2) for data of unit size round 0, and for no other.
+
+    Attributes:
+        base: growth of the diffusion coefficient over the whole process, above 1.
+
+    Raises:
+        UsageError: a base that is not above 1.
+    """
+
+    base: float = 25.0
+    t_min: ClassVar[float] = 1e-4
+
+    def __post_init__(self) -> None:
+        if not self.base > 1:
+            raise UsageError(f"base is {self.base:g}: give a number above 1")
+
+    @property
+    def rate(self) -> float:
+        """``d log g^2 / dt = 2 ln base``."""
+        return 2 * math.log(self.base)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sqrt(torch.expm1(self.rate * t) / self.rate)
+
+    def drift(self, t: Tensor) -> Tensor:
+        return torch.zeros_like(t)
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        return torch.exp(self.rate * t / 2)
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        return torch.log1p(self.rate * torch.exp(-log_snr)) / self.rate
+
+
+@dataclass(frozen=True)
 class OU(Process):
     """Ornstein-Uhlenbeck, ``dX = -X ds + sqrt(2) dW`` for ``s`` in [0, horizon], with ``s = horizon * t``.
 
@@ -216,6 +304,7 @@ class RectifiedFlow(Process):
     At time 1 the signal is zero, and drift and diffusion are infinite; the process stops at ``t_max = 0.999``.
     """
 
+    t_min: ClassVar[float] = 1e-3
     t_max: ClassVar[float] = 0.999
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -240,7 +329,9 @@ class RectifiedFlow(Process):
 PROCESSES: Mapping[str, type[Process]] = {
     "vp": VP,
     "vp-cosine": CosineVP,
+    "sub-vp": SubVP,
     "ve": VE,
+    "ve-power": VEPower,
     "ou": OU,
     "rectified-flow": RectifiedFlow,
 }

@@ -77,6 +77,7 @@ def test_settings_of_the_objective_may_stand_beside_the_others() -> None:
         ({"snr_cap": 0}, "snr_cap must be above 0"),
         ({"network": "smal"}, "unknown network 'smal': did you mean 'small'?"),
         ({"process": "pv"}, "unknown process 'pv': did you mean 'vp'?"),
+        ({"weighting": "likelihood"}, "noise must be uniform with weighting=likelihood"),
         ({"noise": "lognormel"}, "unknown noise law 'lognormel': did you mean 'lognormal'?"),
         ({"policy": "unifrom"}, "unknown policy 'unifrom': did you mean 'uniform'?"),
         ({"augmentation": "flp"}, "unknown augmentation 'flp': did you mean 'flip'?"),

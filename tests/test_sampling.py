@@ -51,7 +51,8 @@ def test_labels_hold_exactly_the_asked_numbers() -> None:
 def test_a_sample_is_the_same_alone_and_in_batches_of_7_and_64(
     denoiser: Preconditioned, solver: str, guidance: float
 ) -> None:
-    sampler = Sampler(solver, nfe=9, guidance=guidance, interval=(-6.0, 6.0))
+    settings = {"steps": 2} if solver == "annealed-langevin" else {}
+    sampler = Sampler(solver, nfe=9, guidance=guidance, interval=(-6.0, 6.0), settings=settings)
     labels = torch.arange(64) % 4
     whole = torch.cat([b.x for b in generate(denoiser, labels, seed=5, sampler=sampler)])
     sevens = torch.cat([b.x for b in generate(denoiser, labels[:21], seed=5, sampler=sampler, batch_size=7)])
@@ -109,12 +110,25 @@ def test_the_samplers_settings_reach_the_samples() -> None:
     assert not any(torch.equal(results[0], other) for other in results[1:])
 
 
+def test_settings_of_the_solver_are_strict_and_reach_it(denoiser: Preconditioned) -> None:
+    sampler = Sampler("ddim", nfe=5, settings={"eta": "0.5"})
+    assert sampler.settings == {"eta": 0.5}
+    assert sampler.make_solver() == SOLVERS["ddim"](eta=0.5)  # type: ignore[call-arg]
+    plain = next(generate(denoiser, [1], seed=0, sampler=Sampler("ddim", nfe=5))).x
+    assert not torch.allclose(next(generate(denoiser, [1], seed=0, sampler=sampler)).x, plain)
+    assert Sampler("langevin", nfe=7, settings={"steps": 3}).make_solver().evaluations == 3
+    for given, words in (({"etta": 1}, "unknown key 'etta': did you mean 'eta'"), ({"eta": 2}, "eta is 2")):
+        with pytest.raises(UsageError, match=words):
+            Sampler("ddim", settings=given)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"solver": "huen"}, "unknown solver 'huen': did you mean 'heun'?"),
         ({"grid": "logsnr"}, "unknown time grid 'logsnr': did you mean 'log-snr'?"),
         ({"solver": "heun", "nfe": 2}, "2 evaluations are too few for Heun: give at least 3"),
+        ({"solver": "langevin", "nfe": 3, "settings": {"steps": 3}}, "3 evaluations are too few for Langevin"),
         ({"guidance": -2.0}, "guidance scale is -2"),
         ({"interval": (1.0, 1.0)}, "interval is \\(1, 1\\)"),
     ],

@@ -17,6 +17,8 @@ from evenscore.networks.unet import UNET_SIZES
 from evenscore.objectives import OBJECTIVES
 from evenscore.objectives.levels import NOISE_LAWS
 from evenscore.process import PROCESSES
+from evenscore.restore import RESTORATIONS
+from evenscore.sampling.methods import METHODS
 from evenscore.solvers import GRIDS, SOLVERS
 
 Entries = list[tuple[str, str, str]]
@@ -80,6 +82,8 @@ KINDS: Mapping[str, Callable[[], Entries]] = {
     "solvers": lambda: _classes(SOLVERS),
     "grids": lambda: _functions(GRIDS),
     "guidance": lambda: _classes(GUIDANCE),
+    "guidance-methods": lambda: _classes(METHODS),
+    "restorations": lambda: _classes(RESTORATIONS),
     "networks": _networks,
     "processes": lambda: _classes(PROCESSES),
     "noise-laws": lambda: _functions(NOISE_LAWS),

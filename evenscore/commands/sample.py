@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from evenscore import records
 from evenscore.balancing.plan import read_counts
 from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
-from evenscore.errors import UsageError
+from evenscore.configuration import parse_settings
+from evenscore.errors import UsageError, unknown
 from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.sampling.files import SampleJob, sample_files
+from evenscore.sampling.methods import METHODS, Method, read_method
+from evenscore.solvers import SOLVERS
 
 
-def sampler(solver: str, nfe: int, guidance: float, interval: str | None) -> Sampler:
+@dataclass(frozen=True)
+class SampleRequest:
+    """What was asked on the command line.
+
+    Attributes:
+        path: run folder.
+        out: folder to write.
+        per_class: samples of each class, or None.
+        counts: file of counts, or None.
+        how: the sampler.
+        method: what steers the samples beside their class.
+        seed: fixes every sample.
+        kind: ``png`` or ``npz``.
+    """
+
+    path: Path
+    out: Path
+    per_class: int | None
+    counts: Path | None
+    how: Sampler
+    method: Method
+    seed: int
+    kind: str
+
+
+def sampler(
+    solver: str, nfe: int, guidance: float, interval: str | None, settings: Mapping[str, str] | None = None
+) -> Sampler:
     """The sampler that the options name.
 
     Raises:
@@ -23,27 +55,45 @@ def sampler(solver: str, nfe: int, guidance: float, interval: str | None) -> Sam
     span = None if interval is None else records.convert("guidance-interval", interval, tuple[float, ...])
     if span is not None and len(span) != 2:
         raise UsageError(f"--guidance-interval {interval} cannot be used: give two numbers, such as -5,3")
-    return Sampler(solver=solver, nfe=nfe, guidance=guidance, interval=span)
+    return Sampler(solver=solver, nfe=nfe, guidance=guidance, interval=span, settings=settings or {})
 
 
-def run(
-    path: Path, out: Path, per_class: int | None, counts: Path | None, how: Sampler, seed: int, kind: str, as_json: bool
-) -> None:
+def guided(name: str, settings: list[str], solver: str) -> tuple[Method, dict[str, str]]:
+    """The guidance method with its settings, and the settings that are the solver's; a key of both is the method's.
+
+    Raises:
+        UsageError: an unknown name, key or value.
+    """
+    records.check_name("guidance method", name, METHODS)
+    records.check_name("solver", solver, SOLVERS)
+    given = parse_settings(settings)
+    mine, theirs = records.fields_of(METHODS[name]), records.fields_of(SOLVERS[solver])
+    for key in given:
+        if key not in mine and key not in theirs:
+            raise unknown("key", key, [*mine, *theirs])
+    method = read_method(name, {key: value for key, value in given.items() if key in mine})
+    return method, {key: value for key, value in given.items() if key not in mine}
+
+
+def run(request: SampleRequest, as_json: bool) -> None:
     """Write samples of a run."""
-    trained = Run.open(path)
-    job = SampleJob(wanted(per_class, counts, trained.card.class_names), how, seed, kind)
+    trained = Run.open(request.path)
+    numbers = wanted(request.per_class, request.counts, trained.card.class_names)
+    job = SampleJob(numbers, request.how, request.seed, request.kind, method=request.method)
     started, done = time.monotonic(), 0
     with stopping() as stop, Bar() as bar:
-        for done, total in sample_files(trained, out, job, stop):
+        for done, total in sample_files(trained, request.out, job, stop):
             spent = time.monotonic() - started
             bar.update("sample", done / total, f"{done} of {total}", spent * (total - done) / max(1, done))
     if as_json:
-        emit({"out": str(out), "samples": done, "counts": job.counts, "seed": seed, "nfe": how.nfe})
+        found = {"out": str(request.out), "samples": done, "counts": job.counts, "seed": job.seed}
+        method = {"name": job.method.name, **records.write(job.method)}
+        emit({**found, "nfe": job.sampler.nfe, "guidance_method": method})
     if done < sum(job.counts) and stop.asked:
-        again = "goes on from here" if kind == "png" else "starts again, an archive is written at the end"
+        again = "goes on from here" if job.format == "png" else "starts again, an archive is written at the end"
         say(f"stopped after {done} samples; the same command {again}")
         raise SystemExit(STOPPED)
-    say(f"{sum(job.counts)} samples in {out}")
+    say(f"{sum(job.counts)} samples in {request.out}")
 
 
 def wanted(per_class: int | None, counts: Path | None, names: tuple[str, ...]) -> tuple[int, ...]:

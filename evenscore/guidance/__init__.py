@@ -8,8 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evenscore.denoisers.base import Denoiser
+from evenscore.guidance.classifier import ClassifierGuided
 from evenscore.guidance.classifier_free import ClassifierFree
+from evenscore.guidance.diversity import SetDiversity
+from evenscore.guidance.minority import Levels, MinorityGuidance, SelfMinority, minority_score, score_noise
 
-GUIDANCE: Mapping[str, type[Denoiser]] = {"classifier-free": ClassifierFree}
+GUIDANCE: Mapping[str, type[Denoiser]] = {
+    "classifier-free": ClassifierFree,
+    "classifier": ClassifierGuided,
+    "minority": MinorityGuidance,
+    "self-minority": SelfMinority,
+    "diversity": SetDiversity,
+}
 
-__all__ = ["GUIDANCE", "ClassifierFree"]
+__all__ = [
+    "GUIDANCE",
+    "ClassifierFree",
+    "ClassifierGuided",
+    "Levels",
+    "MinorityGuidance",
+    "SelfMinority",
+    "SetDiversity",
+    "minority_score",
+    "score_noise",
+]

@@ -27,7 +27,7 @@ class Denoising(Objective):
     """Weighted denoising loss.
 
     Attributes:
-        weighting: ``simple``, ``edm`` or ``min-snr``.
+        weighting: ``simple``, ``edm``, ``min-snr``, or ``likelihood`` (which needs the noise law ``uniform``).
         snr_cap: cap of the signal-to-noise ratio under ``min-snr``.
 
     Raises:
@@ -54,5 +54,6 @@ def denoising_loss(
 ) -> Tensor:
     """Weighted squared x0 error of each sample, (B,)."""
     log_snr = expand(denoiser.process.log_snr(batch.t), batch.x0)
-    weight = x0_weight(weighting, log_snr, denoiser.data_std, snr_cap)
+    rate = expand(denoiser.process.log_snr_rate(batch.t), batch.x0)
+    weight = x0_weight(weighting, log_snr, denoiser.data_std, snr_cap, rate)
     return per_sample(weight * (prediction.x0 - batch.x0).square())

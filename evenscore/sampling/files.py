@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evenscore import records
 from evenscore.checkpoint import make_folder, pointed, write_atomic
 from evenscore.data import to_uint8
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import RunError, UsageError, unknown
 from evenscore.run import Run, hold
 from evenscore.sampling.generate import Batch, Sampler, generate, labels_for
+from evenscore.sampling.methods import Method, Plain
 from evenscore.writing import ImageFolder, check_output
 
 FORMATS = ("png", "npz")
@@ -41,6 +43,7 @@ class SampleJob:
         seed: fixes every sample.
         format: ``png`` or ``npz``.
         batch_size: samples computed together.
+        method: what steers the samples beside their class.
     """
 
     counts: tuple[int, ...]
@@ -48,6 +51,7 @@ class SampleJob:
     seed: int = 0
     format: str = "png"
     batch_size: int = 100
+    method: Method = field(default_factory=Plain)
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -89,7 +93,10 @@ def _check(run: Run, job: SampleJob) -> None:
 
 
 def _batches(denoiser: Denoiser, job: SampleJob, labels: torch.Tensor, first: int) -> Iterator[Batch]:
+    if first == len(labels):
+        return iter(())
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    sets = job.method.sets(labels)
     return generate(
         denoiser,
         labels[first:],
@@ -98,6 +105,8 @@ def _batches(denoiser: Denoiser, job: SampleJob, labels: torch.Tensor, first: in
         indices=range(first, len(labels)),
         batch_size=job.batch_size,
         device=device,
+        sets=None if sets is None else sets[first:],
+        guide=job.method.guide(denoiser.to(device), job.sampler, job.seed, device),
     )
 
 
@@ -126,7 +135,14 @@ def _records(run: Run, folder: ImageFolder, job: SampleJob, batch: Batch) -> Ite
         name = folder.save(k, f"synthetic-{index:07d}.png", image)
         label = run.card.class_names[k]
         facts = {"synthetic": True, "seed": job.seed, "index": index, "run": run.path.name}
-        yield {"file_name": name, "label": label, **facts}
+        yield {"file_name": name, "label": label, **facts, **_method(job)}
+
+
+def _method(job: SampleJob) -> dict[str, Any]:
+    """What the metadata say of a guidance method other than the plain one."""
+    if job.method.name == Plain.name:
+        return {}
+    return {"guidance_method": job.method.name, "guidance_settings": records.write(job.method)}
 
 
 def _write_archive(
@@ -156,7 +172,8 @@ def _save_archive(run: Run, out: Path, parts: list[NDArray[Any]], labels: torch.
 def _signature(run: Run, job: SampleJob) -> dict[str, Any]:
     """What the samples depend on: the job, the run, and its checkpoint."""
     origin = {"run": str(run.path.resolve()), "checkpoint": pointed(run.checkpoints, "last")}
-    fixed: dict[str, Any] = json.loads(json.dumps({**origin, **asdict(job)}))
+    method = {"name": job.method.name, **records.write(job.method)}
+    fixed: dict[str, Any] = json.loads(json.dumps({**origin, **asdict(job), "method": method}))
     return fixed
 
 

@@ -1,14 +1,15 @@
 """Sampling: exactly the asked number of each class, from a denoiser and a seed.
 
-Law: sample ``i`` depends on the seed, on ``i`` and on its label, never on the batch in which it was computed.
+Law: sample ``i`` depends on the seed, on ``i`` and on its label, never on the batch in which it was computed. Where samples
+are made in sets it depends on its set as a whole, and the law holds for sets: a set is never divided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,11 @@ from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
 from evenscore.random import SampleNoise
-from evenscore.solvers import GRIDS, SOLVERS, integrate, steps_for
+from evenscore.records import read, write
+from evenscore.solvers import GRIDS, SOLVERS, Solver, integrate, steps_for
+
+Guide: TypeAlias = Callable[[Denoiser, Tensor], Denoiser]
+"""Wraps the denoiser of one batch, given the set numbers (B,) of its rows."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,13 @@ class Sampler:
     Attributes:
         solver: name in ``SOLVERS``.
         grid: name in ``GRIDS``.
-        nfe: denoiser evaluations per sample; guidance does not count twice.
+        nfe: denoiser evaluations per sample, at least for a solver with adaptive steps; guidance does not count twice.
         guidance: classifier-free guidance scale: 0 unconditional, 1 plain conditional, above 1 stronger.
         interval: lowest and highest log SNR at which to guide; None for everywhere.
+        settings: settings of the solver, by the names of its fields; what is not given keeps its default.
 
     Raises:
-        UsageError: an unknown name, too few evaluations, a scale or interval without meaning.
+        UsageError: an unknown name or setting, too few evaluations, a scale or interval without meaning.
     """
 
     solver: str = "dpm++2m"
@@ -40,14 +46,25 @@ class Sampler:
     nfe: int = 12
     guidance: float = 1.0
     interval: tuple[float, float] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.solver not in SOLVERS:
             raise unknown("solver", self.solver, SOLVERS)
         if self.grid not in GRIDS:
             raise unknown("time grid", self.grid, GRIDS)
-        steps_for(SOLVERS[self.solver], self.nfe)
+        plain = write(self.make_solver())
+        object.__setattr__(self, "settings", {key: plain[key] for key in self.settings})
+        steps_for(self.make_solver(), self.nfe)
         check_scale(self.guidance, self.interval)
+
+    def make_solver(self) -> Solver:
+        """The solver with its settings.
+
+        Raises:
+            UsageError: a setting that it does not have, or a value that it refuses.
+        """
+        return read(SOLVERS[self.solver], self.settings)
 
 
 class Batch(NamedTuple):
@@ -84,6 +101,8 @@ def generate(
     indices: Sequence[int] | None = None,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
+    sets: Tensor | None = None,
+    guide: Guide | None = None,
 ) -> Iterator[Batch]:
     """Samples of the given labels, batch by batch, in order. The denoiser is moved to ``device``.
 
@@ -95,9 +114,12 @@ def generate(
         indices: (N,) number of each sample; None for 0 .. N-1.
         batch_size: samples computed together.
         device: where to compute.
+        sets: (N,) the number of the set of each sample, those of a set together; None for samples on their own. A batch
+            holds whole sets, and is larger than ``batch_size`` only when one set is.
+        guide: wraps the denoiser of each batch, after classifier-free guidance.
 
     Raises:
-        UsageError: labels out of range, indices that do not match them, or an empty batch size. Raised at the call.
+        UsageError: labels out of range, indices or sets that do not match them, or an empty batch size. Raised at the call.
     """
     targets = torch.as_tensor(labels, dtype=torch.int64)
     numbers = range(len(targets)) if indices is None else indices
@@ -109,29 +131,45 @@ def generate(
         raise UsageError(
             f"a label lies outside 0 .. {denoiser.num_classes}: give classes of the model, or its null label"
         )
+    groups = torch.arange(len(targets)) if sets is None else sets.cpu()
+    parts = _parts(groups, len(targets), batch_size)
     guided = ClassifierFree(denoiser, sampler.guidance, sampler.interval).to(device)
-    return _batches(guided, targets, tuple(int(i) for i in numbers), seed, sampler, batch_size, torch.device(device))
+    wrap: Guide = (lambda base, rows: base) if guide is None else guide
+
+    def batches() -> Iterator[Batch]:
+        for part in parts:
+            place, rows = tuple(int(i) for i in numbers[part]), groups[part].to(device)
+            final = wrap(guided, rows)
+            with evaluation(final), torch.inference_mode():
+                x = _solve(final, targets[part].to(device), SampleNoise(seed, place), sampler, torch.device(device))
+            yield Batch(place, targets[part], x.cpu().clone())
+
+    return batches()
 
 
-def _batches(
-    denoiser: Denoiser,
-    labels: Tensor,
-    indices: tuple[int, ...],
-    seed: int,
-    sampler: Sampler,
-    batch_size: int,
-    device: torch.device,
-) -> Iterator[Batch]:
-    for start in range(0, len(labels), batch_size):
-        part = slice(start, start + batch_size)
-        with evaluation(denoiser), torch.inference_mode():
-            x = _solve(denoiser, labels[part].to(device), SampleNoise(seed, indices[part]), sampler, device)
-        yield Batch(indices[part], labels[part], x.cpu().clone())
+def _parts(sets: Tensor, count: int, batch_size: int) -> list[slice]:
+    """Batches as slices, of whole sets, of at most ``batch_size`` samples where a set allows it.
+
+    Raises:
+        UsageError: another number of sets than of samples, or a set that is scattered.
+    """
+    if len(sets) != count:
+        raise UsageError(f"{len(sets)} set numbers were given for {count} labels: give one for each label")
+    runs, sizes = torch.unique_consecutive(sets, return_counts=True)
+    if len(runs.unique()) != len(runs):
+        raise UsageError("the samples of a set do not stand together: put them in order of set")
+    parts, start, stop = [], 0, 0
+    for size in sizes.tolist():
+        if stop > start and stop + size - start > batch_size:
+            parts.append(slice(start, stop))
+            start = stop
+        stop += size
+    return [*parts, slice(start, stop)] if stop > start else parts
 
 
 def _solve(denoiser: Denoiser, y: Tensor, noise: SampleNoise, sampler: Sampler, device: torch.device) -> Tensor:
     """One batch of samples (B, *shape)."""
-    solver = SOLVERS[sampler.solver]()
+    solver = sampler.make_solver()
     times = GRIDS[sampler.grid](denoiser.process, steps_for(solver, sampler.nfe))
     x = denoiser.process.prior(noise(denoiser.shape).to(device))
     for step in integrate(denoiser, solver, x, times, y, noise):

@@ -6,15 +6,15 @@ is exact where the prediction is constant. ``eta = 1`` gives the variance of the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
-from evenscore.solvers.base import Solver, State, Step, evaluate
+from evenscore.solvers.base import Solver, State, Step, evaluate, level
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ class DDIM(Solver):
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
     ) -> Step:
         now = evaluate(denoiser, x, t, y)
-        process = denoiser.process
-        alpha, sigma = process.alpha(s), process.sigma(s)
+        before, after = level(denoiser.process, t), level(denoiser.process, s)
         if noise is None:
-            return Step(alpha * now.x0 + sigma * now.eps, state, now)
-        fresh = self.eta * sigma * torch.sqrt(-torch.expm1(process.log_snr(t) - process.log_snr(s)))
-        kept = torch.sqrt(sigma.square() - fresh.square())
-        return Step(alpha * now.x0 + kept * now.eps + fresh * noise, state, now)
+            return Step(after.alpha * now.x0 + after.sigma * now.eps, state, now)
+        fresh = self.eta * after.sigma * math.sqrt(-math.expm1(before.log_snr - after.log_snr))
+        kept = math.sqrt(max(0.0, after.sigma**2 - fresh**2))
+        return Step(after.alpha * now.x0 + kept * now.eps + fresh * noise, state, now)

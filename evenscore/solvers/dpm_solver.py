@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.solvers.base import Solver, State, Step, evaluate
+from evenscore.solvers.base import Solver, State, Step, evaluate, level
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class DPMSolver2M(Solver):
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
     ) -> Step:
         now = evaluate(denoiser, x, t, y)
-        process = denoiser.process
-        h = (process.log_snr(s) - process.log_snr(t)) / 2
+        before, after = level(denoiser.process, t), level(denoiser.process, s)
+        h = torch.tensor((after.log_snr - before.log_snr) / 2, dtype=torch.float64)
         target = now.x0
         if state:
-            before, h_before = state
-            target = now.x0 + h / (2 * h_before) * (now.x0 - before)
-        moved = process.sigma(s) / process.sigma(t) * x - process.alpha(s) * torch.expm1(-h) * target
+            last, h_last = state
+            target = now.x0 + h / (2 * h_last) * (now.x0 - last)
+        moved = after.sigma / before.sigma * x - after.alpha * torch.expm1(-h) * target
         return Step(moved, (now.x0, h), now)

@@ -7,14 +7,14 @@ The step is explicit: it needs ``g^2 (t - s)`` well below ``sigma^2``, hence man
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.errors import UsageError
-from evenscore.solvers.base import Solver, State, Step, evaluate
+from evenscore.solvers.base import Solver, State, Step, evaluate, given, level
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,8 @@ class EulerMaruyama(Solver):
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
     ) -> Step:
-        if noise is None:
-            raise UsageError("euler-maruyama was given no noise: pass standard normal values in the shape of the batch")
+        fresh = given(noise, self)
         now = evaluate(denoiser, x, t, y)
-        drift, diffusion = denoiser.process.drift(t), denoiser.process.diffusion(t)
-        slope = drift * x - diffusion.square() * now.score
-        return Step(x - (t - s) * slope + diffusion * (t - s).sqrt() * noise, state, now)
+        here, length = level(denoiser.process, t), float(t) - float(s)
+        slope = here.drift * x + here.diffusion**2 / here.sigma * now.eps
+        return Step(x - length * slope + here.diffusion * math.sqrt(length) * fresh, state, now)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from evenscore.errors import UsageError
-from evenscore.process import Process
+from evenscore.process import Process, check_times
 
 
 class Grid(Protocol):
@@ -50,6 +50,25 @@ def log_snr(process: Process, steps: int) -> Tensor:
     """
     low, high = (_log_snr_at(process, t) for t in (process.t_max, process.t_min))
     return _pin(process, process.time(low + _fractions(steps) * (high - low)))
+
+
+def ladder(process: Process, levels: int = 10, first: float = 1.0, last: float = 0.01) -> Tensor:
+    """Times (levels,) at which ``sigma / alpha`` takes the values of a geometric series: the noise levels of NCSN.
+
+    The defaults are those of Song & Ermon 2019 for images in [0, 1]. Unlike a grid the ladder ends where ``last`` says.
+    ``VE(sigma_min=last, sigma_max=first)`` has the same levels as its uniform grid.
+
+    Raises:
+        UsageError: fewer than two levels, levels that do not fall, or a level outside the range of the process.
+    """
+    if levels < 2 or not 0 < last < first:
+        raise UsageError(
+            f"{levels} levels from {first:g} to {last:g} were asked for: give at least 2, falling, above 0"
+        )
+    span = torch.tensor([first, last], dtype=torch.float64).log()
+    times = process.time(-2 * (span[0] + _fractions(levels - 1) * (span[1] - span[0])))
+    check_times(process, times)
+    return times
 
 
 GRIDS: Mapping[str, Grid] = {"uniform": uniform, "edm": edm, "log-snr": log_snr}

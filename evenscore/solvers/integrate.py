@@ -1,7 +1,7 @@
 """The sampling loop, as a generator: from noise at the first time of a grid to a clean sample.
 
-Law: after the grid one more evaluation replaces the batch by its predicted clean sample ``E[x0 | x_t]``, so a run costs
-``steps * evaluations + 1`` denoiser evaluations.
+Law: after the grid one more evaluation replaces the batch by its predicted clean sample ``E[x0 | x_t]``, the mean without
+noise that predictor-corrector sampling ends with. So a run over N intervals costs ``N * evaluations + 1`` evaluations.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from evenscore.solvers.base import Solver, Step, evaluate
 
 
 def steps_for(solver: Solver | type[Solver], nfe: int) -> int:
-    """How many steps ``nfe`` denoiser evaluations pay for, one being kept for the end.
+    """How many intervals of a grid ``nfe`` denoiser evaluations pay for, one being kept for the end.
+
+    Args:
+        solver: a solver, or its class for default settings.
+        nfe: denoiser evaluations.
 
     Raises:
-        UsageError: not enough for one step.
+        UsageError: not enough for one interval.
     """
+    solver = solver() if isinstance(solver, type) else solver
     if nfe < solver.evaluations + 1:
-        name = (solver if isinstance(solver, type) else type(solver)).__name__
-        raise UsageError(f"{nfe} evaluations are too few for {name}: give at least {solver.evaluations + 1}")
+        name, least = type(solver).__name__, solver.evaluations + 1
+        raise UsageError(f"{nfe} evaluations are too few for {name}: give at least {least}")
     return (nfe - 1) // solver.evaluations
 
 
@@ -47,10 +52,10 @@ def integrate(
         noise: maps the shape of one sample to (B, *shape) standard normal values; called for stochastic solvers only.
 
     Yields:
-        N solver steps, then the clean sample.
+        Every solver step (N, or as many as the solver's path has), then the clean sample.
     """
     state = solver.init(x)
-    for t, s in pairwise(times):
+    for t, s in pairwise(solver.path(times)):
         fresh = noise(x.shape[1:]).to(x) if solver.stochastic else None
         step = solver.step(denoiser, x, t, s, y, state, fresh)
         x, state = step.x, step.state

@@ -20,7 +20,7 @@ LAYERS = (
     ("__main__",),
     ("__init__", "cli", "commands"),
     ("balancing", "checkpoint", "configuration", "inspection", "report", "run", "sampling", "training", "writing"),
-    ("data", "games", "guidance", "metrics", "objectives", "solvers"),
+    ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers"),
     ("denoisers",),
     ("labels", "networks", "prediction", "process", "records"),
     ("errors", "random"),

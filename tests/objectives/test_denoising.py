@@ -14,6 +14,7 @@ from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import Denoising, Noised, drop_labels
 from evenscore.objectives.weighting import x0_weight
+from evenscore.process import PROCESSES, Process
 
 
 @pytest.mark.parametrize(
@@ -31,12 +32,27 @@ def test_weights_by_hand(weighting: str, log_snr: float, expected: float) -> Non
     assert float(x0_weight(weighting, torch.tensor(log_snr), 0.5)) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("process", [kind() for kind in PROCESSES.values()], ids=list(PROCESSES))
+def test_likelihood_weighting_is_g_squared_on_the_error_of_the_score(process: Process) -> None:
+    t = torch.tensor([0.05, 0.4, 0.9], dtype=torch.float64)
+    found = x0_weight("likelihood", process.log_snr(t), 1.0, rate=process.log_snr_rate(t))
+    score_error = process.alpha(t) / process.sigma(t).square()
+    torch.testing.assert_close(found, (process.diffusion(t) * score_error).square(), rtol=1e-9, atol=0)
+
+
+def test_likelihood_weighting_needs_a_rate() -> None:
+    with pytest.raises(UsageError, match="weighting likelihood was given no rate"):
+        x0_weight("likelihood", torch.zeros(1), 1.0)
+
+
 def test_a_weighting_that_is_misspelt_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown weighting 'smple': did you mean 'simple'"):
         x0_weight("smple", torch.zeros(1), 1.0)
 
 
-@pytest.mark.parametrize(("weighting", "cap"), [("simple", 5.0), ("edm", 5.0), ("min-snr", 5.0), ("min-snr", 0.5)])
+@pytest.mark.parametrize(
+    ("weighting", "cap"), [("simple", 5.0), ("edm", 5.0), ("min-snr", 5.0), ("min-snr", 0.5), ("likelihood", 5.0)]
+)
 def test_the_loss_by_hand(
     affine: Denoiser, batch: Noised, labels: LabelDistribution, weighting: str, cap: float
 ) -> None:
@@ -51,7 +67,8 @@ def test_the_loss_by_hand(
         x_t = alpha * x0 + sigma * eps
         h = np.tanh(x_t @ w + b[int(batch.y_in[i])])
         snr = alpha**2 / sigma**2
-        weight = {"simple": snr, "edm": snr + 4, "min-snr": min(snr, cap)}[weighting]
+        rate = (0.1 + 19.9 * float(batch.t[i])) / sigma**2
+        weight = {"simple": snr, "edm": snr + 4, "min-snr": min(snr, cap), "likelihood": rate * snr}[weighting]
         expected = weight * np.mean(((x_t - sigma * h) / alpha - x0) ** 2)
         assert float(loss[i].detach()) == pytest.approx(expected, rel=1e-9)
         if weighting == "simple":
