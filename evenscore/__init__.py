@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evenscore.inspection import inspect
     from evenscore.labels import LabelDistribution
     from evenscore.run import Run
-    from evenscore.sampling import Sampler, generate
+    from evenscore.sampling.generate import Sampler, generate
     from evenscore.training import train
 
 __version__ = "0.1.0"

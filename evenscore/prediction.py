@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from evenscore.errors import unknown
 from evenscore.process import Process, expand
 
 
@@ -65,14 +66,12 @@ class Prediction:
     @classmethod
     def from_x0(cls, x0: Tensor, x_t: Tensor, t: Tensor, process: Process) -> Prediction:
         """From a predicted clean sample (divides by sigma)."""
-        alpha, sigma = _coefficients(process, t, x_t)
-        return cls(x_t, alpha, sigma, x0, (x_t - alpha * x0) / sigma)
+        return cls.from_view("x0", x0, x_t, *_coefficients(process, t, x_t))
 
     @classmethod
     def from_eps(cls, eps: Tensor, x_t: Tensor, t: Tensor, process: Process) -> Prediction:
         """From predicted noise (divides by alpha)."""
-        alpha, sigma = _coefficients(process, t, x_t)
-        return cls(x_t, alpha, sigma, (x_t - sigma * eps) / alpha, eps)
+        return cls.from_view("eps", eps, x_t, *_coefficients(process, t, x_t))
 
     @classmethod
     def from_score(cls, score: Tensor, x_t: Tensor, t: Tensor, process: Process) -> Prediction:
@@ -82,9 +81,30 @@ class Prediction:
     @classmethod
     def from_v(cls, v: Tensor, x_t: Tensor, t: Tensor, process: Process) -> Prediction:
         """From ``v = alpha eps - sigma x0`` (divides by alpha^2 + sigma^2)."""
-        alpha, sigma = _coefficients(process, t, x_t)
-        power = alpha.square() + sigma.square()
-        return cls(x_t, alpha, sigma, (alpha * x_t - sigma * v) / power, (sigma * x_t + alpha * v) / power)
+        return cls.from_view("v", v, x_t, *_coefficients(process, t, x_t))
+
+    @classmethod
+    def from_view(cls, view: str, value: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Prediction:
+        """From one view, for a caller that has the coefficients (B, 1, ...) at hand.
+
+        Args:
+            view: ``x0``, ``eps`` or ``v``.
+            value: (B, ...) what was predicted.
+            x_t: (B, ...) noisy batch.
+            alpha: signal coefficients.
+            sigma: noise coefficients.
+
+        Raises:
+            UsageError: an unknown view.
+        """
+        if view == "x0":
+            return cls(x_t, alpha, sigma, value, (x_t - alpha * value) / sigma)
+        if view == "eps":
+            return cls(x_t, alpha, sigma, (x_t - sigma * value) / alpha, value)
+        if view == "v":
+            power = alpha.square() + sigma.square()
+            return cls(x_t, alpha, sigma, (alpha * x_t - sigma * value) / power, (sigma * x_t + alpha * value) / power)
+        raise unknown("view", view, ("x0", "eps", "v"))
 
     def combine(self, other: Prediction, weight: Tensor | float) -> Prediction:
         """``self + weight * (other - self)`` in every view; both must have seen the same ``x_t``."""

@@ -7,7 +7,7 @@ found by linear interpolation; beyond the ends of the schedule the nearest index
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,12 +70,13 @@ class Adapter(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
         """Denoise; arguments as in :meth:`Denoiser.forward`."""
-        scale = expand((self.process.alpha(t).square() + self.process.sigma(t).square()).sqrt(), x_t)
-        output = self.network(x_t / scale, self.index(self.process.log_snr(t)).to(x_t.dtype), y).to(x_t.dtype)
-        if self.prediction == "v":
-            return Prediction.from_v(output * scale, x_t, t, self.process)
-        read: Callable[..., Prediction] = Prediction.from_eps if self.prediction == "eps" else Prediction.from_x0
-        return read(output, x_t, t, self.process)
+        alpha, sigma = self.process.alpha(t), self.process.sigma(t)
+        index = self.index(2 * (alpha / sigma).log())
+        alpha, sigma = expand(alpha, x_t), expand(sigma, x_t)
+        scale = (alpha.square() + sigma.square()).sqrt()
+        output = self.network(x_t / scale, index.to(x_t.dtype), y).to(x_t.dtype)
+        value = output * scale if self.prediction == "v" else output
+        return Prediction.from_view(self.prediction, value, x_t, alpha, sigma)
 
 
 class DiffusersNetwork(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenscore.errors import UsageError
 from evenscore.prediction import Prediction
 from evenscore.process import PROCESSES, Process, expand
 
@@ -73,3 +74,9 @@ def test_combine_moves_every_view_and_keeps_them_in_agreement() -> None:
         a, b = getattr(one, view), getattr(two, view)
         torch.testing.assert_close(getattr(mixed, view), a + 2.5 * (b - a), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(mixed.alpha * mixed.x0 + mixed.sigma * mixed.eps, x_t, rtol=1e-10, atol=1e-10)
+
+
+def test_a_view_that_is_misspelt_is_refused() -> None:
+    x = torch.zeros(2, 3)
+    with pytest.raises(UsageError, match="unknown view 'epps': did you mean 'eps'"):
+        Prediction.from_view("epps", x, x, x, x)
