@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evenscore.errors import EvenscoreError
     from evenscore.inspection import inspect
     from evenscore.labels import LabelDistribution
+    from evenscore.likelihood import Likelihood, decode, encode, interpolate, log_prob
     from evenscore.run import Run
     from evenscore.sampling.generate import Sampler, generate
     from evenscore.training import train
@@ -26,13 +27,18 @@ _HOME = {
     "Dataset": "evenscore.data",
     "EvenscoreError": "evenscore.errors",
     "LabelDistribution": "evenscore.labels",
+    "Likelihood": "evenscore.likelihood",
     "Run": "evenscore.run",
     "Sampler": "evenscore.sampling",
     "TrainConfig": "evenscore.configuration",
     "balance": "evenscore.balancing",
+    "decode": "evenscore.likelihood",
+    "encode": "evenscore.likelihood",
     "generate": "evenscore.sampling",
     "inspect": "evenscore.inspection",
+    "interpolate": "evenscore.likelihood",
     "load": "evenscore.data",
+    "log_prob": "evenscore.likelihood",
     "train": "evenscore.training",
 }
 
@@ -41,14 +47,19 @@ __all__ = [
     "Dataset",
     "EvenscoreError",
     "LabelDistribution",
+    "Likelihood",
     "Run",
     "Sampler",
     "TrainConfig",
     "__version__",
     "balance",
+    "decode",
+    "encode",
     "generate",
     "inspect",
+    "interpolate",
     "load",
+    "log_prob",
     "train",
 ]
 

@@ -121,7 +121,8 @@ def sample(
         str,
         typer.Option(
             "--guidance-method",
-            help="What else steers: cfg (nothing), minority (towards unusual samples), diversity (no near-copies).",
+            help="What else steers: cfg (nothing), classifier (towards the class; with --guidance 0 it alone), minority "
+            "(towards unusual samples), diversity (no near-copies).",
         ),
     ] = "cfg",
     settings: Annotated[
@@ -137,7 +138,8 @@ def sample(
     """Sample a trained run: exactly the asked number of each class.
 
     Examples: evenscore sample run --out samples --per-class 100; evenscore sample run --out unusual --guidance-method minority
-    --set level=0.9.
+    --set level=0.9; evenscore sample run --out guided --guidance-method classifier --guidance 0 --set weight=2 (after evenscore
+    train-classifier run).
     """
     from evenscore.commands.sample import SampleRequest, guided, sampler
     from evenscore.commands.sample import run as run_sample
@@ -145,6 +147,36 @@ def sample(
     steering, rest = guided(method, settings or [], solver)
     how = sampler(solver, nfe, guidance, guidance_interval, rest)
     run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format), json)
+
+
+@app.command(name="train-classifier")
+def train_classifier(
+    run: RunPath,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="The data of the run; needed only where they have moved since.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps; 1000 where not given.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting: batch_size, lr, weight_decay, noise (`evenscore list noise-laws`), policy (`evenscore list "
+            "policies`) or save_every; may be repeated.",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    json: Json = False,
+) -> None:
+    """Train a classifier of noisy samples for a run, for `evenscore sample RUN --guidance-method classifier`.
+
+    It learns from the data of the run, under its noise process, and is kept in RUN/classifier. The same command again goes on
+    after an interruption. Example: evenscore train-classifier run --steps 2000 --set policy=sqrt.
+    """
+    from evenscore.commands.train_classifier import ClassifierRequest
+    from evenscore.commands.train_classifier import run as run_training
+
+    run_training(ClassifierRequest(run, data, {"steps": steps, "seed": seed}, settings or []), json)
 
 
 @app.command()
@@ -211,7 +243,8 @@ def restore(
 ) -> None:
     """Fill the holes of images, or colour grey ones, with what a run has learned.
 
-    What is known of an image is kept; every sample is one possible answer. Example: evenscore restore run --task inpaint
+    What is known of an image is kept; every sample is one possible answer. After an interruption the same command goes on
+    where it was. Example: evenscore restore run --task inpaint
     --input photo.png --mask hole.png --out restored --samples 5 --class cat.
     """
     from evenscore.commands.restore import RestoreRequest

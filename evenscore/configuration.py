@@ -27,6 +27,11 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 COUNT = ("batch_size", "accumulate", "checkpoint_every")
 
 
+LIKELIHOOD_NOISE = (
+    "uniform with weighting=likelihood (or give noise=log-snr with weighting=simple, which is less noisy)"
+)
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what a training run computes.
@@ -35,7 +40,7 @@ class TrainConfig:
         objective: how the denoiser learns, with its own settings.
         network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
         process: noise process: a name in ``evenscore list processes``, such as ``vp``, ``sub-vp``, ``ve``.
-        noise: law of the noise levels of a batch: ``lognormal`` or ``uniform``.
+        noise: law of the noise levels of a batch: ``lognormal``, ``uniform``, ``log-snr`` or ``ncsn``.
         policy: how the loader draws: ``as-found``, ``uniform`` over classes, ``sqrt``, or ``capped``.
         augmentation: ``none``, ``flip``, ``crop-shift`` or ``flip+crop-shift``; the network is told, so it does not leak.
         label_dropout: probability with which a sample is shown without its label (needed for guidance).
@@ -87,7 +92,12 @@ class TrainConfig:
         records.check_name("process", self.process, PROCESSES)
         records.check_name("noise law", self.noise, NOISE_LAWS)
         if getattr(self.objective, "weighting", None) == "likelihood":
-            records.check("noise", self.noise, self.noise == "uniform", "uniform with weighting=likelihood")
+            records.check(
+                "noise",
+                self.noise,
+                self.noise == "uniform",
+                "uniform with weighting=likelihood (or give noise=log-snr, weighting=simple)",
+            )
         records.check_name("policy", self.policy, POLICIES)
         records.check_name("augmentation", self.augmentation, AUGMENTATIONS)
         records.check_name("precision", self.precision, PRECISIONS)

@@ -78,7 +78,7 @@ class Process(ABC):
         return expand(self.alpha(t), x0) * x0 + expand(self.sigma(t), x0) * eps
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Samples of the terminal law N(0, sigma(1)^2) from standard normal ``noise`` of the same shape."""
+        """Samples of the terminal law N(0, sigma(t_max)^2) from standard normal ``noise`` of the same shape."""
         return self.sigma(torch.tensor(self.t_max, dtype=noise.dtype, device=noise.device)) * noise
 
 
@@ -116,7 +116,10 @@ class LinearRate(Process):
 
 @dataclass(frozen=True)
 class VP(LinearRate):
-    """Variance preserving, linear beta: ``sigma^2 = 1 - alpha^2``, ``g^2 = beta`` (Song et al. 2021, eq. 11).
+    """Variance preserving, linear beta (Song et al. 2021, eq. 11).
+
+    With B the integral of beta: ``alpha = exp(-B/2)``, ``sigma^2 = 1 - alpha^2``, ``f = -beta/2``, ``g^2 = beta``; prior
+    N(0, 1), smallest time 1e-3.
 
     Attributes:
         beta_min: rate at time 0.
@@ -137,7 +140,8 @@ class VP(LinearRate):
 class SubVP(LinearRate):
     """Sub-VP: the drift of VP with less noise, ``sigma = 1 - alpha^2`` (Song et al. 2021, eq. 12 and 29).
 
-    ``g^2 = beta (1 - alpha^4)``. With ``k = sigma / alpha = 2 sinh(B / 2)``, B the integral of beta, the time follows.
+    With B the integral of beta: ``alpha = exp(-B/2)``, ``f = -beta/2``, ``g^2 = beta (1 - alpha^4)``; prior N(0, 1), smallest
+    time 1e-3. The time of a log SNR follows from ``sigma / alpha = 2 sinh(B / 2)``.
 
     Attributes:
         beta_min: rate at time 0.
@@ -158,7 +162,8 @@ class SubVP(LinearRate):
 class CosineVP(Process):
     """Variance preserving on a quarter circle: ``alpha = cos(a t)``, ``sigma = sin(a t)`` (Nichol & Dhariwal 2021).
 
-    The angle ``a`` stays just below pi/2, so that log SNR ends at ``log_snr_min`` and the drift stays finite.
+    The angle ``a`` stays just below pi/2, so that log SNR ends at ``log_snr_min`` and the drift stays finite:
+    ``f = -a tan(a t)``, ``g^2 = 2 a tan(a t)``; prior N(0, 1), smallest time 1e-3.
 
     Attributes:
         log_snr_min: log SNR at time 1.
@@ -196,6 +201,9 @@ class CosineVP(Process):
 class VE(Process):
     """Variance exploding: ``alpha = 1``, ``sigma = sigma_min (sigma_max / sigma_min)^t`` (Song et al. 2021, eq. 9).
 
+    ``f = 0``, ``g^2 = 2 ln(sigma_max / sigma_min) sigma^2``; prior N(0, sigma_max^2), smallest time 0, where
+    sigma is sigma_min.
+
     Attributes:
         sigma_min: noise at time 0, in units of the data.
         sigma_max: noise at time 1.
@@ -230,8 +238,9 @@ class VE(Process):
 class VEPower(Process):
     """Variance exploding by powers of a base: ``dX = base^t dW`` (Song et al. 2021, in their tutorial form).
 
-    ``alpha = 1`` and ``sigma^2 = (base^(2t) - 1) / (2 ln base)``. At time 1 the usual base 25 leaves sigma = 9.8 only, so
-    the terminal law is close to N(0, sigma^2) for data of unit size round 0, and for no other.
+    ``alpha = 1``, ``sigma^2 = (base^(2t) - 1) / (2 ln base)``, ``f = 0``, ``g^2 = base^(2t)``; smallest time 1e-4. At time 1
+    the usual base 25 leaves sigma = 9.8 only, so the prior N(0, sigma(1)^2) is close to the terminal law for data of unit size
+    round 0, and for no other.
 
     Attributes:
         base: growth of the diffusion coefficient over the whole process, above 1.
@@ -272,7 +281,8 @@ class VEPower(Process):
 class OU(Process):
     """Ornstein-Uhlenbeck, ``dX = -X ds + sqrt(2) dW`` for ``s`` in [0, horizon], with ``s = horizon * t``.
 
-    The process of "Principled Long-Tailed Generative Modeling via Diffusion Models" (Das et al. 2025).
+    The process of "Principled Long-Tailed Generative Modeling via Diffusion Models" (Das et al. 2025). With T the horizon:
+    ``alpha = exp(-T t)``, ``sigma^2 = 1 - alpha^2``, ``f = -T``, ``g^2 = 2 T``; prior N(0, 1), smallest time 1e-5.
 
     Attributes:
         horizon: the length T of the process in its own time.
@@ -301,7 +311,8 @@ class OU(Process):
 class RectifiedFlow(Process):
     """Straight lines from data to noise: ``alpha = 1 - t``, ``sigma = t`` (Liu et al. 2022; Lipman et al. 2023).
 
-    At time 1 the signal is zero, and drift and diffusion are infinite; the process stops at ``t_max = 0.999``.
+    ``f = -1 / (1 - t)``, ``g^2 = 2 t / (1 - t)``; smallest time 1e-3. At time 1 the signal is zero, and drift and diffusion are
+    infinite; the process stops at ``t_max = 0.999``, with the prior N(0, 0.999^2).
     """
 
     t_min: ClassVar[float] = 1e-3

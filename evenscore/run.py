@@ -4,6 +4,7 @@
     metrics.jsonl        one JSON object per report
     checkpoints/         safetensors, with pointers ``last`` and ``best``
     previews/            grids drawn during training
+    classifier/          checkpoints of its noise-conditional classifier, where one was trained
     lock                 held while a process trains in the folder
 
 Law: the folder of a run that was interrupted at any instant can be opened, and training in it goes on as if it had not

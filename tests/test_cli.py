@@ -8,14 +8,13 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from evenscore.cli import main
 from evenscore.commands.list import KINDS
 from evenscore.run import Run
 
@@ -24,41 +23,7 @@ SAME = [*TRAIN, "--set", "warmup=2", "--set", "checkpoint_every=2"]
 """With four steps, the settings of the shared trained run."""
 
 
-class Result(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """``cli("train", "digits", "--out", path)`` runs a command in this process."""
-
-    def run(*arguments: object) -> Result:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return Result(caught.value.code, captured.out, captured.err)
-
-    return run
-
-
-def assert_refused(result: Result, code: int, words: str) -> None:
-    """The command failed with that code and one sentence that holds the words."""
-    sentences = [line for line in result.err.splitlines() if line.startswith("evenscore: ")]
-    assert result.code == code, result.err
-    assert len(sentences) == 1
-    assert result.err.splitlines()[-1] == sentences[0]
-    assert words in sentences[0]
-    assert "Traceback" not in result.err
-    assert result.out == ""
+Cli = Callable[..., Any]
 
 
 def image(path: Path, seed: int = 0, size: int = 8) -> Path:
@@ -136,7 +101,7 @@ def test_folders_that_cannot_be_used(cli: Cli, tmp_path: Path, make: Callable[[P
     make(tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
     for command in (["inspect"], ["train", "--out", tmp_path / "out"], ["balance", "--out", tmp_path / "out"]):
-        assert_refused(cli(command[0], tmp_path / "data", *command[1:]), 3, words)
+        cli(command[0], tmp_path / "data", *command[1:]).assert_refused(3, words)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -155,7 +120,7 @@ ARCHIVES: list[tuple[dict[str, Any], str]] = [
 def test_archives_that_cannot_be_used(cli: Cli, tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
     np.savez(tmp_path / "data.npz", **{"train_labels": np.array([0, 1, 0, 1]), **arrays})
     for command in (["inspect"], ["train", "--out", tmp_path / "out"], ["balance", "--out", tmp_path / "out"]):
-        assert_refused(cli(command[0], tmp_path / "data.npz", *command[1:]), 3, words)
+        cli(command[0], tmp_path / "data.npz", *command[1:]).assert_refused(3, words)
     assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
 
 
@@ -180,7 +145,7 @@ def test_damaged_images_among_good_ones_are_left_out_and_listed(cli: Cli, tmp_pa
     assert shown.code == 0
     assert "unreadable files: 4" in shown.out
     for command in (["inspect"], ["train", "--out", tmp_path / "out"], ["balance", "--out", tmp_path / "out"]):
-        assert_refused(cli(command[0], data, *command[1:], "--strict"), 3, "cannot be used")
+        cli(command[0], data, *command[1:], "--strict").assert_refused(3, "cannot be used")
     assert not (tmp_path / "out").exists()
 
 
@@ -236,6 +201,7 @@ WRONG: list[tuple[list[str], int, str]] = [
     (["sample", "RUN", "--out", "OUT", "--guidance-method", "minorty"], 2, "did you mean 'minority'?"),
     (["sample", "RUN", "--out", "OUT", "--guidance-method", "minority", "--set", "levl=1"], 2, "did you mean 'level'?"),
     (["sample", "RUN", "--out", "OUT", "--guidance-method", "diversity", "--set", "eta"], 2, "no key=value form"),
+    (["sample", "RUN", "--out", "OUT", "--guidance-method", "diversity", "--solver", "adaptive"], 2, "its own pace"),
     (["balance", "digits", "--out", "OUT", "--target", "unifrom"], 2, "'unifrom' is neither uniform"),
     (["balance", "digits", "--out", "OUT", "--target", "0"], 2, "give at least 1 sample"),
     (["balance", "digits", "--out", "OUT", "--solver", "huen"], 2, "did you mean 'heun'?"),
@@ -254,7 +220,7 @@ def test_requests_that_are_wrong(
     cli: Cli, tmp_path: Path, trained: Path, arguments: list[str], code: int, words: str
 ) -> None:
     places = {"OUT": str(tmp_path / "out"), "RUN": str(trained), "OUT/test": str(tmp_path / "test")}
-    assert_refused(cli(*(places.get(a, a) for a in arguments)), code, words)
+    cli(*(places.get(a, a) for a in arguments)).assert_refused(code, words)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -263,8 +229,8 @@ def test_what_exists_is_not_overwritten(cli: Cli, tmp_path: Path, trained: Path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     first = trained if command == "sample" else "digits:factor=50"
-    assert_refused(cli(command, first, "--out", tmp_path / "out"), 3, "exists and is not")
-    assert_refused(cli(command, first, "--out", tmp_path / "out" / "thesis.txt"), 3, "exists and is not")
+    cli(command, first, "--out", tmp_path / "out").assert_refused(3, "exists and is not")
+    cli(command, first, "--out", tmp_path / "out" / "thesis.txt").assert_refused(3, "exists and is not")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
 
@@ -274,16 +240,16 @@ def test_nothing_is_written_into_the_data(cli: Cli, tmp_path: Path, command: str
     data = pictures(tmp_path / "data", cat=3, dog=2)
     before = sorted(tmp_path.rglob("*"))
     for out in (data, data / "new", data / "cat" / "new"):
-        assert_refused(cli(command, data, "--out", out, "--steps", 1), 2, "lies inside the data")
+        cli(command, data, "--out", out, "--steps", 1).assert_refused(2, "lies inside the data")
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_run_of_other_data_or_settings_is_refused_and_left_alone(cli: Cli, trained: Path) -> None:
     before = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
     train = ["--out", trained, "--steps", 4, *SAME]
-    assert_refused(cli("train", "digits:factor=20", *train), 3, "was trained on other data")
-    assert_refused(cli("train", "digits:factor=50", *train, "--seed", 1), 3, "seed=1 was asked")
-    assert_refused(cli("train", "digits:factor=50", "--out", trained, "--steps", 3, *SAME), 3, "has 4 steps already")
+    cli("train", "digits:factor=20", *train).assert_refused(3, "was trained on other data")
+    cli("train", "digits:factor=50", *train, "--seed", 1).assert_refused(3, "seed=1 was asked")
+    cli("train", "digits:factor=50", "--out", trained, "--steps", 3, *SAME).assert_refused(3, "has 4 steps already")
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
 
 
@@ -307,10 +273,10 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(
     shutil.copytree(trained, tmp_path / "run")
     spoil(tmp_path / "run" / "checkpoints" / "step-000000004.safetensors", how)
     out = tmp_path / "out"
-    assert_refused(cli("sample", tmp_path / "run", "--out", out), 3, words)
-    assert_refused(cli("sample", tmp_path / "run", "--out", out, "--format", "npz"), 3, words)
+    cli("sample", tmp_path / "run", "--out", out).assert_refused(3, words)
+    cli("sample", tmp_path / "run", "--out", out, "--format", "npz").assert_refused(3, words)
     again = ["--out", tmp_path / "run", "--steps", 6, *SAME]
-    assert_refused(cli("train", "digits:factor=50", *again), 3, words)
+    cli("train", "digits:factor=50", *again).assert_refused(3, words)
     assert not out.exists()
     assert Run.open(tmp_path / "run").config.steps == 4
 
@@ -319,7 +285,7 @@ def test_a_run_in_use_is_refused(cli: Cli, tmp_path: Path, trained: Path) -> Non
     shutil.copytree(trained, tmp_path / "run")
     with Run.open(tmp_path / "run").lock():
         again = ["--out", tmp_path / "run", "--steps", 6, *SAME]
-        assert_refused(cli("train", "digits:factor=50", *again), 3, "is in use by another process")
+        cli("train", "digits:factor=50", *again).assert_refused(3, "is in use by another process")
 
 
 def test_train_and_sample_and_their_json(cli: Cli, tmp_path: Path) -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from evenscore import records
-from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.pictures import Picture, hole, read_pictures
 from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
-from evenscore.data.pixels import from_uint8, png_bytes, to_uint8
+from evenscore.data.pixels import from_uint8
 from evenscore.errors import DataError, UsageError, unknown
 from evenscore.restore import RESTORATIONS, Measurement, Restoration, colourisation, inpainting
 from evenscore.run import Run
-from evenscore.sampling.restored import restored
-from evenscore.writing import METADATA, check_output
+from evenscore.sampling.restored_files import RestoreJob, Source, restore_files
 
 TASKS = ("inpaint", "colourise")
 
@@ -76,33 +71,22 @@ def run(request: RestoreRequest, as_json: bool) -> None:
     trained = Run.open(request.run)
     label = _label(request.label, trained.card.class_names)
     shape = _shape(trained, request.task)
-    check_output(request.out)
     pictures, notes = read_pictures(request.input, shape)
-    measurement = _measure(pictures, request, shape)
-    denoiser = trained.denoiser()
+    sources = tuple(Source(picture.name, picture.path.name) for picture in pictures)
+    measured = _measure(pictures, request, shape)
+    job = RestoreJob(measured, sources, request.task, method, request.samples, request.steps, label, request.seed)
     for note in notes:
         say(f"note: {note}")
-    total, done = len(measurement), 0
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    batches = restored(
-        denoiser, measurement, [label] * total, method=method, seed=request.seed, steps=request.steps, device=device
-    )
-    make_folder(request.out)
-    lines: list[dict[str, Any]] = []
-    started = time.monotonic()
+    started, done = time.monotonic(), 0
     with stopping() as stop, Bar() as bar:
-        for batch in batches:
-            lines += _write(batch.indices, batch.x, pictures, request, trained)
-            done = len(lines)
+        for done, total in restore_files(trained, request.out, job, stop):
             spent = time.monotonic() - started
             bar.update("restore", done / total, f"{done} of {total}", spent * (total - done) / done)
-            if stop.asked and done < total:
-                break
     if as_json:
         facts = {"out": str(request.out), "task": request.task, "method": request.method, "notes": list(notes)}
         emit({**facts, "images": len(pictures), "samples": done, "seed": request.seed})
-    if done < total:
-        say(f"stopped after {done} of {total} samples; give the command again with another --out")
+    if done < job.total:
+        say(f"stopped after {done} of {job.total} samples; the same command goes on from here")
         raise SystemExit(STOPPED)
     say(f"{done} samples of {len(pictures)} images in {request.out}")
 
@@ -148,7 +132,7 @@ def _shape(trained: Run, task: str) -> tuple[int, int, int]:
 
 
 def _measure(pictures: Sequence[Picture], request: RestoreRequest, shape: tuple[int, int, int]) -> Measurement:
-    """What is known of each picture, ``samples`` times each.
+    """What is known of each picture.
 
     Raises:
         DataError: a mask that is missing, of another size, or without use.
@@ -162,24 +146,4 @@ def _measure(pictures: Sequence[Picture], request: RestoreRequest, shape: tuple[
         holes = np.stack([hole(request.mask, picture, shape[1:]) for picture in pictures])
         images = from_uint8(np.stack([picture.pixels for picture in pictures]))
         measured = inpainting(images, torch.from_numpy(~holes)[:, None])
-    return measured.repeat(request.samples)
-
-
-def _write(
-    indices: Sequence[int], x: Tensor, pictures: Sequence[Picture], request: RestoreRequest, trained: Run
-) -> list[dict[str, Any]]:
-    """Write some samples and what is said of them; returns their metadata."""
-    lines = []
-    for index, image in zip(indices, to_uint8(x), strict=True):
-        picture, number = pictures[index // request.samples], index % request.samples
-        name = f"{picture.name}-{number + 1:04d}.png"
-        write_atomic(request.out / name, png_bytes(image))
-        facts = {"synthetic": True, "task": request.task, "method": request.method, "seed": request.seed}
-        source = {"source": picture.path.name, "sample": number + 1, "index": index, "run": trained.path.name}
-        lines.append({"file_name": name, "label": request.label, **facts, **source})
-    try:
-        with (request.out / METADATA).open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
-    except OSError as error:
-        raise DataError(f"{request.out / METADATA} cannot be written ({error.strerror}): free some space") from error
-    return lines
+    return measured

@@ -16,7 +16,7 @@ from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.sampling.files import SampleJob, sample_files
 from evenscore.sampling.methods import METHODS, Method, read_method
-from evenscore.solvers import SOLVERS
+from evenscore.solvers import SOLVERS, Adaptive
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ def guided(name: str, settings: list[str], solver: str) -> tuple[Method, dict[st
         if key not in mine and key not in theirs:
             raise unknown("key", key, [*mine, *theirs])
     method = read_method(name, {key: value for key, value in given.items() if key in mine})
+    if name == "diversity" and SOLVERS[solver] is Adaptive:
+        raise UsageError(
+            "--guidance-method diversity keeps the samples of a set apart, and --solver adaptive takes every sample's steps at "
+            "its own pace: choose a solver with a fixed grid"
+        )
     return method, {key: value for key, value in given.items() if key not in mine}
 
 

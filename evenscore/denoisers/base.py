@@ -7,6 +7,8 @@ label ("no class given"), an index like any other, so it may differ from row to 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -56,3 +58,20 @@ class Denoiser(nn.Module, ABC):
     def null_like(self, y: Tensor) -> Tensor:
         """Null labels in the shape of ``y``."""
         return torch.full_like(y, self.num_classes)
+
+
+def evaluate(denoiser: Denoiser, x: Tensor, t: Tensor, y: Tensor) -> Prediction:
+    """The denoiser at one time () for the whole batch ``x`` (B, ...) with labels ``y`` (B,)."""
+    return denoiser.predict(x, t.to(x).expand(len(x)), y)
+
+
+@contextmanager
+def evaluation(module: nn.Module) -> Iterator[None]:
+    """``module`` in evaluation mode inside; every part's own mode again outside."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in before:
+            part.training = mode

@@ -33,7 +33,8 @@ class ClassifierGuided(Denoiser):
         denoiser: the base.
         log_probability: the classifier; where it is a module, its weights become a part of this one.
         scale: 0 the base, 1 Bayes' rule, above 1 stronger.
-        base: ``unconditional`` (the base is told no class; Song et al.) or ``conditional`` (it is told the class as well).
+        base: ``unconditional`` (the base is told no class; Song et al.) or ``conditional`` (it is told the class as well; where
+            it is guided itself, its own scale says how much that means).
         interval: lowest and highest log SNR at which to guide; None for everywhere.
 
     Raises:

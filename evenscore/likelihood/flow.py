@@ -15,8 +15,7 @@ with the noise ``sigma(t_min)`` that is left there. State and time are float64; 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol, runtime_checkable
@@ -24,7 +23,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluation
 from evenscore.errors import UsageError, unknown
 from evenscore.likelihood.divergence import DIVERGENCES, choose, divergence, probes
 from evenscore.likelihood.dormand_prince import solve
@@ -82,6 +81,16 @@ def log_prob(
 ) -> Tensor:
     """Log-density of each sample given its label, (B,) float64, in nats.
 
+    Of a trained run, for samples in [-1, 1] of its data::
+
+        import torch
+        import evenscore
+
+        run = evenscore.Run.open("runs/digits")
+        data = evenscore.load("digits")
+        x, y = data.tensor([0, 1, 2]), torch.from_numpy(data.labels[:3])
+        nats = evenscore.log_prob(run.denoiser(), x, y, how=evenscore.Likelihood(tolerance=1e-4))
+
     Args:
         denoiser: gives the flow; run in evaluation mode, which is undone afterwards.
         x: (B, *shape) samples, on the device of the denoiser.
@@ -102,7 +111,7 @@ def log_prob(
     if chosen.prior == "exact" and not isinstance(denoiser, KnowsDensity):
         raise UsageError(f"{type(denoiser).__name__} does not know its terminal density: use the prior 'normal'")
     probe = probes(choose(chosen.divergence, x[0].numel() if len(x) else 1), denoiser.shape, seed, numbers)
-    with _quiet(denoiser):
+    with evaluation(denoiser), torch.inference_mode(False), torch.no_grad():
         start = torch.cat([x.double().flatten(1), x.new_zeros(len(x), 1, dtype=torch.float64)], dim=1)
         field = _Flow(denoiser, y.clone(), None if probe is None else probe.to(x.device), "density")
         process = denoiser.process
@@ -141,7 +150,7 @@ def _levels(process: Process) -> tuple[float, float]:
 def _transport(denoiser: Denoiser, x: Tensor, y: Tensor, levels: tuple[float, float], tolerance: float) -> Tensor:
     _check_tolerance(tolerance)
     _check(denoiser, x, y)
-    with _quiet(denoiser):
+    with evaluation(denoiser), torch.inference_mode(False), torch.no_grad():
         state = x.double().flatten(1).clone()
         end = solve(_Flow(denoiser, y.clone(), None, "path"), state, *levels, tolerance, (state.shape[1],))
     return end.reshape(x.shape)
@@ -200,16 +209,3 @@ def _check(denoiser: Denoiser, x: Tensor, y: Tensor) -> None:
 def _check_tolerance(tolerance: float) -> None:
     if not 0 < tolerance <= LARGEST_TOLERANCE:
         raise UsageError(f"tolerance is {tolerance:g}: give a number above 0 and at most {LARGEST_TOLERANCE:g}")
-
-
-@contextmanager
-def _quiet(denoiser: Denoiser) -> Iterator[None]:
-    """Every part in evaluation mode inside, and gradients possible even where the caller switched them off."""
-    before = [(part, part.training) for part in denoiser.modules()]
-    denoiser.eval()
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        for part, mode in before:
-            part.training = mode

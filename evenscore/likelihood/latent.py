@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.likelihood.flow import decode, encode
+from evenscore.likelihood.flow import LATENT_TOLERANCE, decode, encode
 
 PARALLEL = 1e-6
 """Where the sine of the angle is smaller, or a latent is zero, the arc is replaced by the line."""
@@ -31,7 +31,13 @@ def spherical(first: Tensor, second: Tensor, fraction: float) -> Tensor:
 
 
 def interpolate(
-    denoiser: Denoiser, first: Tensor, second: Tensor, y: Tensor, fractions: Sequence[float], *, tolerance: float = 1e-5
+    denoiser: Denoiser,
+    first: Tensor,
+    second: Tensor,
+    y: Tensor,
+    fractions: Sequence[float],
+    *,
+    tolerance: float = LATENT_TOLERANCE,
 ) -> Tensor:
     """Samples between each ``first`` and ``second``, (F, B, *shape), float64.
 
@@ -41,7 +47,7 @@ def interpolate(
         second: (B, *shape) samples.
         y: (B,) labels of both ends and of what lies between them; the null label for ends of different classes.
         fractions: F places, 0 for ``first`` and 1 for ``second``.
-        tolerance: of the flow.
+        tolerance: of the flow, as for :func:`~evenscore.likelihood.flow.encode`.
 
     Raises:
         UsageError: shapes, labels or a tolerance that do not fit.

@@ -13,8 +13,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.restore.kernel import Noise
 from evenscore.restore.measurement import Measurement
+from evenscore.restore.move import Noise
 
 
 class Restoration(ABC):

@@ -1,4 +1,5 @@
-"""Weighted particles: K samples for each row, of which the heavy ones are kept and the light ones dropped.
+"""Weighted particles: K samples for each row, of which the heavy ones are kept and the light ones dropped; and the
+restorations that are made of them.
 
 Law: the weighted particles of a row represent one law; resampling leaves the expectation of every weighted average as it
 was. Systematic resampling (Kitagawa 1996): one uniform number for each row, and copies that differ by less than one from
@@ -7,12 +8,17 @@ was. Systematic resampling (Kitagawa 1996): one uniform number for each row, and
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from evenscore.restore.kernel import Noise
+from evenscore import records
+from evenscore.denoisers.base import Denoiser
+from evenscore.restore.base import Restoration
+from evenscore.restore.measurement import Measurement
+from evenscore.restore.move import Noise
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,35 @@ class Cloud:
         """One particle of each row, (B, *shape), by its weight."""
         place = torch.searchsorted(_cumulated(self.weights), _uniform(noise, self.log_weights), right=True)
         return self.x[torch.arange(len(self.x), device=self.x.device), place.squeeze(1)]
+
+
+@dataclass(frozen=True)
+class ParticleRestoration(Restoration):
+    """A restoration that follows a cloud for each sample, and draws one particle of it by its weight.
+
+    Attributes:
+        particles: K, particles for each sample.
+        threshold: resample when the effective share of particles is below this, in [0, 1].
+    """
+
+    particles: int
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        records.check("particles", self.particles, self.particles >= 1, "at least 1")
+        records.check("threshold", self.threshold, 0 <= self.threshold <= 1, "from 0 to 1")
+
+    @property
+    def width(self) -> int:
+        """The number of particles."""
+        return self.particles
+
+    def __call__(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Tensor:
+        return self.cloud(denoiser, measurement, y, times, noise).draw(noise)
+
+    @abstractmethod
+    def cloud(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Cloud:
+        """All particles (B, K, *shape) with their weights; arguments as for a call."""
 
 
 def effective(log_weights: Tensor) -> Tensor:

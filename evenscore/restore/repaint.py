@@ -10,21 +10,18 @@ says most, a turn is too short to leave a mode.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from evenscore import records
-from evenscore.denoisers.base import Denoiser
-from evenscore.restore.base import Restoration
-from evenscore.restore.kernel import REVERSE, Move, Noise, forward_kernel
-from evenscore.restore.measurement import Measurement
-from evenscore.restore.replacement import begin, descend, finish
+from evenscore.restore.replacement import Overwriting
 
 
 @dataclass(frozen=True)
-class RePaint(Restoration):
+class RePaint(Overwriting):
     """Replacement with travel back in time: known and unknown part come to agree; less biased, not unbiased.
 
     Attributes:
@@ -41,22 +38,8 @@ class RePaint(Restoration):
         records.check("repeats", self.repeats, self.repeats >= 1, "at least 1")
         records.check("jump", self.jump, self.jump >= 1, "at least 1")
 
-    def __call__(
-        self,
-        denoiser: Denoiser,
-        measurement: Measurement,
-        y: Tensor,
-        times: Tensor,
-        noise: Noise,
-        move: Move = REVERSE,
-    ) -> Tensor:
-        """Restored samples; ``move`` is the step, the ancestral one or any solver."""
-        x = begin(denoiser, measurement, times, noise)
+    def stretches(self, times: Tensor) -> Iterator[Tensor]:
+        """Every stretch as often as there are turns."""
         for first in range(0, len(times) - 1, self.jump):
-            stretch = times[first : first + self.jump + 1]
-            for turn in range(self.repeats):
-                if turn:
-                    up = forward_kernel(denoiser.process, x, stretch[-1], stretch[0])
-                    x = up.draw(noise(denoiser.shape).to(x))
-                x = descend(denoiser, measurement, x, stretch, y, noise, move)
-        return finish(denoiser, measurement, x, times, y)
+            for _ in range(self.repeats):
+                yield times[first : first + self.jump + 1]

@@ -9,24 +9,23 @@ steps nor more samples remove that. `python -m benchmarks conditional` measures 
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import forward_kernel, level
 from evenscore.restore.base import Restoration
-from evenscore.restore.kernel import REVERSE, Move, Noise, predict_at
 from evenscore.restore.measurement import Measurement
+from evenscore.restore.move import REVERSE, Move, Noise
 
 
-@dataclass(frozen=True)
-class Replacement(Restoration):
-    """Overwrite the known part with a noised measurement after every step: quick, and biased."""
-
-    source: ClassVar[str] = "Song et al. 2021"
-    exact: ClassVar[bool] = False
+class Overwriting(Restoration):
+    """A restoration that overwrites the known part after every step; which times it visits is the method."""
 
     def __call__(
         self,
@@ -38,9 +37,31 @@ class Replacement(Restoration):
         move: Move = REVERSE,
     ) -> Tensor:
         """Restored samples; ``move`` is the step, the ancestral one or any solver."""
+        process, place = denoiser.process, times[0]
         x = begin(denoiser, measurement, times, noise)
-        x = descend(denoiser, measurement, x, times, y, noise, move)
+        for stretch in self.stretches(times):
+            if stretch[0] > place:
+                up = forward_kernel(x, level(process, stretch[0]), level(process, place))
+                x = up.draw(noise(denoiser.shape).to(x))
+            x = descend(denoiser, measurement, x, stretch, y, noise, move)
+            place = stretch[-1]
         return finish(denoiser, measurement, x, times, y)
+
+    @abstractmethod
+    def stretches(self, times: Tensor) -> Iterator[Tensor]:
+        """The stretches of the grid (N + 1,) to descend, in order; before one that begins higher, noise is added."""
+
+
+@dataclass(frozen=True)
+class Replacement(Overwriting):
+    """Overwrite the known part with a noised measurement after every step: quick, and biased."""
+
+    source: ClassVar[str] = "Song et al. 2021"
+    exact: ClassVar[bool] = False
+
+    def stretches(self, times: Tensor) -> Iterator[Tensor]:
+        """The whole grid, once."""
+        yield times
 
 
 def begin(denoiser: Denoiser, measurement: Measurement, times: Tensor, noise: Noise) -> Tensor:
@@ -63,10 +84,9 @@ def descend(
 
 def finish(denoiser: Denoiser, measurement: Measurement, x: Tensor, times: Tensor, y: Tensor) -> Tensor:
     """The predicted clean sample, with the measurement itself in its place."""
-    return measurement.impose(predict_at(denoiser, x, times[-1], y).x0, measurement.values)
+    return measurement.impose(evaluate(denoiser, x, times[-1], y).x0, measurement.values)
 
 
 def noised_values(denoiser: Denoiser, measurement: Measurement, t: Tensor, noise: Noise) -> Tensor:
     """The measured coordinates as they would look at time ``t`` with new noise, (B, *shape)."""
-    values = measurement.values
-    return denoiser.process.alpha(t) * values + denoiser.process.sigma(t) * noise(denoiser.shape).to(values)
+    return denoiser.process.perturb(measurement.values, t, noise(denoiser.shape).to(measurement.values))

@@ -18,16 +18,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evenscore import records
-from evenscore.denoisers.base import Denoiser
-from evenscore.restore.base import Restoration
-from evenscore.restore.kernel import Gaussian, Noise, forward_kernel, predict_at, reverse_kernel
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import Gaussian, forward_kernel, level, reverse_kernel
 from evenscore.restore.measurement import Measurement
-from evenscore.restore.particles import Cloud, particle_noise, resample
+from evenscore.restore.move import Noise
+from evenscore.restore.particles import Cloud, ParticleRestoration, particle_noise, resample
+from evenscore.restore.replacement import noised_values
 
 
 @dataclass(frozen=True)
-class SMCDiff(Restoration):
+class SMCDiff(ParticleRestoration):
     """Replacement along one path of the measurement, with particles weighed by it: exact in the limit.
 
     Attributes:
@@ -36,46 +36,30 @@ class SMCDiff(Restoration):
     """
 
     particles: int = 64
-    threshold: float = 0.5
     source: ClassVar[str] = "Trippe et al. 2023"
     exact: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        records.check("particles", self.particles, self.particles >= 1, "at least 1")
-        records.check("threshold", self.threshold, 0 <= self.threshold <= 1, "from 0 to 1")
-
-    @property
-    def width(self) -> int:
-        """The number of particles."""
-        return self.particles
-
-    def __call__(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Tensor:
-        return self.cloud(denoiser, measurement, y, times, noise).draw(noise)
-
     def cloud(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Cloud:
-        """All particles (B, K, *shape) with their weights; arguments as for a call."""
         rows, count, process = len(measurement), self.particles, denoiser.process
         path = [part.repeat_interleave(count, 0) for part in _path(denoiser, measurement, times, noise)]
         wide, labels = measurement.repeat(count), y.repeat_interleave(count, 0)
         x = wide.impose(process.prior(particle_noise(noise, count, wide.values)), path[0])
         log_weights = torch.zeros(rows, count, dtype=torch.float64, device=x.device)
         for (t, s), values in zip(pairwise(times), path[1:], strict=True):
-            kernel = reverse_kernel(process, predict_at(denoiser, x, t, labels), t, s)
+            kernel = reverse_kernel(evaluate(denoiser, x, t, labels), level(process, t), level(process, s))
             log_weights = log_weights + _log_density(wide, kernel, values).reshape(rows, count)
             chosen, log_weights = resample(log_weights, self.threshold, noise)
             drawn = Gaussian(kernel.mean[chosen], kernel.std).draw(particle_noise(noise, count, x))
             x = wide.impose(drawn, values)
-        clean = wide.impose(predict_at(denoiser, x, times[-1], labels).x0, wide.values)
+        clean = wide.impose(evaluate(denoiser, x, times[-1], labels).x0, wide.values)
         return Cloud(clean.reshape(rows, count, *clean.shape[1:]), log_weights)
 
 
 def _path(denoiser: Denoiser, measurement: Measurement, times: Tensor, noise: Noise) -> list[Tensor]:
     """Noised measurements (B, *shape) at every time of the grid, as one path of the forward process."""
-    process, values = denoiser.process, measurement.values
-    last = process.alpha(times[-1]) * values + process.sigma(times[-1]) * noise(denoiser.shape).to(values)
-    path = [last]
-    for s, t in pairwise(times.flip(0)):
-        path.append(forward_kernel(process, path[-1], s, t).draw(noise(denoiser.shape).to(values)))
+    path = [noised_values(denoiser, measurement, times[-1], noise)]
+    for after, before in pairwise(level(denoiser.process, t) for t in times.flip(0)):
+        path.append(forward_kernel(path[-1], before, after).draw(noise(denoiser.shape).to(path[-1])))
     return path[::-1]
 
 

@@ -24,16 +24,16 @@ import torch
 from torch import Tensor
 
 from evenscore import records
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import level, reverse_kernel
 from evenscore.prediction import Prediction
-from evenscore.restore.base import Restoration
-from evenscore.restore.kernel import Noise, predict_at, reverse_kernel
 from evenscore.restore.measurement import Measurement
-from evenscore.restore.particles import Cloud, particle_noise, resample
+from evenscore.restore.move import Noise
+from evenscore.restore.particles import Cloud, ParticleRestoration, particle_noise, resample
 
 
 @dataclass(frozen=True)
-class Twisted(Restoration):
+class Twisted(ParticleRestoration):
     """Guidance by reconstruction, with particles that take back its error: exact in the limit.
 
     Attributes:
@@ -43,26 +43,15 @@ class Twisted(Restoration):
     """
 
     particles: int = 8
-    threshold: float = 0.5
     spread: float | None = None
     source: ClassVar[str] = "Wu et al. 2023"
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        records.check("particles", self.particles, self.particles >= 1, "at least 1")
-        records.check("threshold", self.threshold, 0 <= self.threshold <= 1, "from 0 to 1")
+        super().__post_init__()
         records.check("spread", self.spread, self.spread is None or self.spread > 0, "above 0")
 
-    @property
-    def width(self) -> int:
-        """The number of particles."""
-        return self.particles
-
-    def __call__(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Tensor:
-        return self.cloud(denoiser, measurement, y, times, noise).draw(noise)
-
     def cloud(self, denoiser: Denoiser, measurement: Measurement, y: Tensor, times: Tensor, noise: Noise) -> Cloud:
-        """All particles (B, K, *shape) with their weights; arguments as for a call."""
         with torch.inference_mode(False), torch.no_grad():
             return self._cloud(denoiser, measurement, y, times.clone(), noise)
 
@@ -76,7 +65,7 @@ class Twisted(Restoration):
         for t, s in pairwise(times):
             chosen, log_weights = resample(log_weights, self.threshold, noise)
             now = now.take(chosen)
-            kernel = reverse_kernel(process, now.prediction, t, s)
+            kernel = reverse_kernel(now.prediction, level(process, t), level(process, s))
             z = particle_noise(noise, count, x)
             shift = kernel.std * now.gradient
             x = kernel.draw(z + shift)
@@ -103,11 +92,11 @@ class _Twist(NamedTuple):
 
 
 def _twist(denoiser: Denoiser, measurement: Measurement, x: Tensor, t: Tensor, y: Tensor, std: float) -> _Twist:
-    alpha, sigma = float(denoiser.process.alpha(t)), float(denoiser.process.sigma(t))
-    variance = (sigma * std) ** 2 / ((alpha * std) ** 2 + sigma**2)
+    here = level(denoiser.process, t)
+    variance = (here.sigma * std) ** 2 / ((here.alpha * std) ** 2 + here.sigma**2)
     with torch.enable_grad():
         point = x.detach().clone().requires_grad_()
-        prediction = predict_at(denoiser, point, t, y)
+        prediction = evaluate(denoiser, point, t, y)
         misfit = measurement.misfit(prediction.x0).flatten(1).double()
         count = measurement.mask.flatten(1).sum(1)
         log_twist = -0.5 * (misfit.square().sum(1) / variance + count * math.log(2 * math.pi * variance))

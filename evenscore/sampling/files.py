@@ -6,6 +6,7 @@ same command is given again, and ends with the files of an uninterrupted one. No
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -16,15 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from evenscore import records
 from evenscore.checkpoint import make_folder, pointed, write_atomic
 from evenscore.data import to_uint8
 from evenscore.denoisers.base import Denoiser
-from evenscore.errors import RunError, UsageError, unknown
+from evenscore.errors import UsageError, unknown
 from evenscore.run import Run, hold
 from evenscore.sampling.generate import Batch, Sampler, generate, labels_for
 from evenscore.sampling.methods import Method, Plain
+from evenscore.sampling.progress import Progress
 from evenscore.writing import ImageFolder, check_output
 
 FORMATS = ("png", "npz")
@@ -77,11 +80,11 @@ def sample_files(
     """
     _check(run, job)
     labels = labels_for(job.counts)
-    denoiser = run.denoiser()
+    denoiser, trained = run.denoiser(), job.method.trained(run)
     if job.format == "png":
-        yield from _write_images(run, denoiser, out, job, labels, stop)
+        yield from _write_images(run, denoiser, trained, out, job, labels, stop)
     else:
-        yield from _write_archive(run, denoiser, out, job, labels, stop)
+        yield from _write_archive(run, denoiser, trained, out, job, labels, stop)
 
 
 def _check(run: Run, job: SampleJob) -> None:
@@ -92,7 +95,9 @@ def _check(run: Run, job: SampleJob) -> None:
         raise UsageError(f"{run.path} makes vectors, which have no picture: use --format npz")
 
 
-def _batches(denoiser: Denoiser, job: SampleJob, labels: torch.Tensor, first: int) -> Iterator[Batch]:
+def _batches(
+    denoiser: Denoiser, trained: nn.Module | None, job: SampleJob, labels: torch.Tensor, first: int
+) -> Iterator[Batch]:
     if first == len(labels):
         return iter(())
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -106,25 +111,31 @@ def _batches(denoiser: Denoiser, job: SampleJob, labels: torch.Tensor, first: in
         batch_size=job.batch_size,
         device=device,
         sets=None if sets is None else sets[first:],
-        guide=job.method.guide(denoiser.to(device), job.sampler, job.seed, device),
+        guide=job.method.guide(denoiser.to(device), job.sampler, job.seed, device, trained),
     )
 
 
 def _write_images(
-    run: Run, denoiser: Denoiser, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+    run: Run,
+    denoiser: Denoiser,
+    trained: nn.Module | None,
+    out: Path,
+    job: SampleJob,
+    labels: torch.Tensor,
+    stop: Callable[[], bool],
 ) -> Iterator[tuple[int, int]]:
-    signature = _signature(run, job)
-    _begin(out, signature)
+    progress = Progress(out, STATE, _signature(run, job, trained))
+    progress.begin()
     with hold(out, LOCK):
-        done, size = _reached(out, signature)
+        done, size = progress.reached()
         folder = ImageFolder.at(out, run.card.class_names)
         folder.truncate(size)
         if done == len(labels):
             yield done, done
-        for batch in _batches(denoiser, job, labels, done):
+        for batch in _batches(denoiser, trained, job, labels, done):
             size = folder.record(_records(run, folder, job, batch))
             done = batch.indices[-1] + 1
-            _keep(out, signature, done, size)
+            progress.keep(done, size)
             yield done, len(labels)
             if stop():
                 return
@@ -146,12 +157,18 @@ def _method(job: SampleJob) -> dict[str, Any]:
 
 
 def _write_archive(
-    run: Run, denoiser: Denoiser, out: Path, job: SampleJob, labels: torch.Tensor, stop: Callable[[], bool]
+    run: Run,
+    denoiser: Denoiser,
+    trained: nn.Module | None,
+    out: Path,
+    job: SampleJob,
+    labels: torch.Tensor,
+    stop: Callable[[], bool],
 ) -> Iterator[tuple[int, int]]:
     check_output(out)
     parts: list[NDArray[Any]] = []
     done = 0
-    for batch in _batches(denoiser, job, labels, 0):
+    for batch in _batches(denoiser, trained, job, labels, 0):
         parts.append(to_uint8(batch.x) if len(run.card.shape) == 3 else batch.x.numpy())
         done = batch.indices[-1] + 1
         if done == len(labels):
@@ -169,37 +186,19 @@ def _save_archive(run: Run, out: Path, parts: list[NDArray[Any]], labels: torch.
     write_atomic(out / ARCHIVE, buffer.getvalue())
 
 
-def _signature(run: Run, job: SampleJob) -> dict[str, Any]:
-    """What the samples depend on: the job, the run, and its checkpoint."""
+def _signature(run: Run, job: SampleJob, trained: nn.Module | None) -> dict[str, Any]:
+    """What the samples depend on: the job, the run, its checkpoint, and the weights of what was trained beside it."""
     origin = {"run": str(run.path.resolve()), "checkpoint": pointed(run.checkpoints, "last")}
+    if trained is not None:
+        origin["trained"] = _digest(trained)
     method = {"name": job.method.name, **records.write(job.method)}
     fixed: dict[str, Any] = json.loads(json.dumps({**origin, **asdict(job), "method": method}))
     return fixed
 
 
-def _begin(out: Path, signature: dict[str, Any]) -> None:
-    """Make the folder of a new job."""
-    if not (out / STATE).is_file():
-        check_output(out)
-        make_folder(out)
-        _keep(out, signature, 0, 0)
-
-
-def _reached(out: Path, signature: dict[str, Any]) -> tuple[int, int]:
-    """Samples done and metadata bytes of the job that the folder holds.
-
-    Raises:
-        RunError: it is another job, or its state cannot be understood.
-    """
-    try:
-        state = json.loads((out / STATE).read_text(encoding="utf-8"))
-        job, done, size = state["job"], int(state["done"]), int(state["size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{out / STATE} cannot be understood: remove {out} and give the command again") from None
-    if job != signature:
-        raise RunError(f"{out} holds samples of another job: give the same command to go on, or choose another --out")
-    return done, size
-
-
-def _keep(out: Path, signature: dict[str, Any], done: int, size: int) -> None:
-    write_atomic(out / STATE, json.dumps({"job": signature, "done": done, "size": size}).encode())
+def _digest(module: nn.Module) -> str:
+    """SHA-256 of the weights of a module."""
+    found = hashlib.sha256()
+    for key, value in module.state_dict().items():
+        found.update(key.encode() + value.cpu().numpy().tobytes())
+    return found.hexdigest()

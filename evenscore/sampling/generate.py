@@ -7,14 +7,13 @@ are made in sets it depends on its set as a whole, and the law holds for sets: a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluation
 from evenscore.errors import UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
 from evenscore.random import SampleNoise
@@ -175,15 +174,3 @@ def _solve(denoiser: Denoiser, y: Tensor, noise: SampleNoise, sampler: Sampler, 
     for step in integrate(denoiser, solver, x, times, y, noise):
         x = step.x
     return x
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """``module`` in evaluation mode inside; every part's own mode again outside."""
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in before:
-            part.training = mode

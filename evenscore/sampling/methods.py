@@ -1,22 +1,24 @@
 """Guidance methods of a sampling job: what else steers the samples, beside their class.
 
-Law: a method is a frozen record of its settings; with the run, the sampler and the seed it fixes every sample, so a job that
-was interrupted goes on to the same files. Its settings are the keys of ``--set``.
+Law: a method is a frozen record of its settings; with the run (and what was trained for it), the sampler and the seed it fixes
+every sample, so a job that was interrupted goes on to the same files. Its settings are the keys of ``--set``.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evenscore import records
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError, unknown
+from evenscore.guidance.classifier import ClassifierGuided
 from evenscore.guidance.diversity import SetDiversity, check_strength
 from evenscore.guidance.levels import LevelClassifier, fit_levels
 from evenscore.guidance.minority import (
@@ -30,7 +32,9 @@ from evenscore.guidance.minority import (
     score_noise,
 )
 from evenscore.random import derive_seed, generator
+from evenscore.run import Run
 from evenscore.sampling.generate import Guide, Sampler, generate, labels_for
+from evenscore.training.run_classifier import run_classifier
 
 FORMS = ("classifier", "self")
 CHUNK = 250
@@ -49,9 +53,27 @@ class Method(ABC):
         """The set (N,) to which each sample belongs; None when samples are independent of each other."""
         return None
 
+    def trained(self, run: Run) -> nn.Module | None:
+        """The network beside the denoiser that was trained for the run and that :meth:`guide` needs; None for none.
+
+        Raises:
+            DataError: the run has none, or one that cannot be used.
+        """
+        return None
+
     @abstractmethod
-    def guide(self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str) -> Guide | None:
-        """What wraps the denoiser of each batch, after classifier-free guidance; None for nothing."""
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
+        """What wraps the denoiser of each batch, after classifier-free guidance; None for nothing.
+
+        Args:
+            denoiser: of the run, without guidance.
+            sampler: how samples are made.
+            seed: of everything random.
+            device: where to compute.
+            trained: what :meth:`trained` gave.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,8 +82,42 @@ class Plain(Method):
 
     name: ClassVar[str] = "cfg"
 
-    def guide(self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str) -> Guide | None:
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
         return None
+
+
+@dataclass(frozen=True)
+class Classifier(Method):
+    """Towards the class, by a classifier of noisy samples, which evenscore train-classifier trains for a run.
+
+    Its gradient is added to the score that --guidance gives: --guidance 0 for classifier guidance alone (Bayes' rule at weight
+    1), --guidance 1 on top of the conditional score. Where --guidance-interval is given it guides inside only.
+
+    Attributes:
+        weight: strength; 0 none, above 1 stronger than Bayes' rule.
+
+    Raises:
+        UsageError: a negative or infinite weight.
+    """
+
+    weight: float = 1.0
+    name: ClassVar[str] = "classifier"
+
+    def __post_init__(self) -> None:
+        records.check("weight", self.weight, 0 <= self.weight < math.inf, "a number from 0 (none) on")
+
+    def trained(self, run: Run) -> nn.Module | None:
+        return run_classifier(run)
+
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
+        if trained is None:
+            raise UsageError("guidance method 'classifier' was given no classifier: give the one that was trained")
+        judge = trained.to(device)
+        return lambda base, sets: ClassifierGuided(base, judge, self.weight, "conditional", sampler.interval)
 
 
 @dataclass(frozen=True)
@@ -115,7 +171,9 @@ class Minority(Method):
         """The weight, with its default filled in."""
         return self.weight if self.weight is not None else 3.5 if self.form == "classifier" else 0.6
 
-    def guide(self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str) -> Guide | None:
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
         if self.form == "self":
             draws = torch.randn((1, *denoiser.shape), generator=generator(seed, "self minority"))
             return lambda base, sets: SelfMinority(base, draws.to(device), self.strength, self.log_snr)
@@ -163,11 +221,13 @@ class Diversity(Method):
     def sets(self, labels: Tensor) -> Tensor | None:
         return set_numbers(labels, self.size)
 
-    def guide(self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str) -> Guide | None:
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
         return lambda base, sets: SetDiversity(base, sets, self.eta, self.distance, self.until)
 
 
-METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (Plain, Minority, Diversity)}
+METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (Plain, Classifier, Minority, Diversity)}
 
 
 def read_method(name: str, settings: Mapping[str, Any]) -> Method:

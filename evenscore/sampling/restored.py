@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluation
 from evenscore.errors import UsageError, unknown
 from evenscore.random import SampleNoise
 from evenscore.restore import Measurement, Restoration
-from evenscore.sampling.generate import Batch, evaluation
+from evenscore.sampling.generate import Batch
 from evenscore.solvers import GRIDS
 
 

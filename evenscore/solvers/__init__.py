@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from evenscore.denoisers.base import evaluate
 from evenscore.solvers.adaptive import Adaptive
 from evenscore.solvers.ancestral import Ancestral
 from evenscore.solvers.annealed_langevin import AnnealedLangevin
-from evenscore.solvers.base import Solver, State, Step, evaluate
+from evenscore.solvers.base import Solver, State, Step
 from evenscore.solvers.ddim import DDIM
 from evenscore.solvers.dpm_solver import DPMSolver2M
 from evenscore.solvers.euler import Euler

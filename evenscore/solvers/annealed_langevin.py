@@ -22,15 +22,16 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import level
 from evenscore.records import check, check_name
-from evenscore.solvers.base import Solver, State, Step, evaluate, given, level, visits
+from evenscore.solvers.base import ChainSolver, State, Step, given
 
 CONVENTIONS = ("paper", "code")
 
 
 @dataclass(frozen=True)
-class AnnealedLangevin(Solver):
+class AnnealedLangevin(ChainSolver):
     """Annealed Langevin dynamics; the defaults are the paper's.
 
     Attributes:
@@ -54,20 +55,6 @@ class AnnealedLangevin(Solver):
         check("steps", self.steps, self.steps >= 1, "at least 1")
         check("eps", self.eps, self.eps > 0, "above 0")
         check("sigma_last", self.sigma_last, self.sigma_last > 0, "above 0")
-
-    @property
-    def evaluations(self) -> int:
-        """One per Langevin step."""
-        return self.steps
-
-    @property
-    def stochastic(self) -> bool:
-        """Always True."""
-        return True
-
-    def path(self, times: Tensor) -> Tensor:
-        """Each level as often as there are steps at it."""
-        return visits(times, self.steps)
 
     def step(
         self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None

@@ -3,21 +3,21 @@
 Law: everything a step needs comes in as an argument and everything the next one needs goes out in the returned
 :class:`Step`; a solver stores nothing. Each declares its order: halving all steps divides the error by ``2^order``.
 
-Times are 0-dim tensors, best in float64: coefficients are then exact, and samples keep their own dtype. The coefficients
-of a time are plain numbers and are remembered (:func:`level`), since every batch visits the same times.
+Times are 0-dim tensors, best in float64: coefficients (:func:`evenscore.kernel.level`) are then exact, and samples keep
+their own dtype.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from typing import ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
 from evenscore.errors import UsageError
+from evenscore.kernel import Gaussian, Level, level
 from evenscore.prediction import Prediction
 from evenscore.process import Process
 
@@ -86,31 +86,56 @@ class Solver(ABC):
         """
 
 
-def evaluate(denoiser: Denoiser, x: Tensor, t: Tensor, y: Tensor) -> Prediction:
-    """The denoiser at one time for the whole batch ``x`` (B, ...)."""
-    return denoiser.predict(x, t.to(x).expand(len(x)), y)
+class KernelSolver(Solver):
+    """A solver whose step is a draw from a Gaussian, which one evaluation at its start determines."""
+
+    @property
+    def stochastic(self) -> bool:
+        """True, unless a setting says otherwise; where it is False the step is the mean."""
+        return True
+
+    @abstractmethod
+    def kernel(self, process: Process, now: Prediction, before: Level, after: Level) -> Gaussian:
+        """The law of a step.
+
+        Args:
+            process: of the denoiser.
+            now: what it said of the batch, ``now.x_t``.
+            before: the level of the batch.
+            after: the level to reach.
+        """
+
+    def step(
+        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
+    ) -> Step:
+        fresh = given(noise, self) if self.stochastic else None
+        now, process = evaluate(denoiser, x, t, y), denoiser.process
+        law = self.kernel(process, now, level(process, t), level(process, s))
+        return Step(law.mean if fresh is None else law.draw(fresh), state, now)
 
 
-class Level(NamedTuple):
-    """The coefficients of a process at one time, in double precision."""
+class ChainSolver(Solver):
+    """A solver that takes several steps of a Markov chain at every time of the grid after the first.
 
-    alpha: float
-    sigma: float
-    log_snr: float
-    drift: float
-    diffusion: float
+    Attributes:
+        steps: steps at each time.
+    """
 
+    steps: int
 
-def level(process: Process, t: Tensor) -> Level:
-    """The coefficients of ``process`` at the time ``t`` ()."""
-    return _level(process, float(t))
+    @property
+    def evaluations(self) -> int:
+        """One per step."""
+        return self.steps
 
+    @property
+    def stochastic(self) -> bool:
+        """Always True."""
+        return True
 
-@lru_cache(maxsize=8192)
-def _level(process: Process, t: float) -> Level:
-    time = torch.tensor(t, dtype=torch.float64)
-    functions = (process.alpha, process.sigma, process.log_snr, process.drift, process.diffusion)
-    return Level(*(float(function(time)) for function in functions))
+    def path(self, times: Tensor) -> Tensor:
+        """Each time after the first as often as there are steps at it."""
+        return visits(times, self.steps)
 
 
 def given(noise: Tensor | None, solver: Solver) -> Tensor:

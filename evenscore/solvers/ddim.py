@@ -1,24 +1,24 @@
 """DDIM (Song, Meng & Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16), for any process.
 
-Law: ``x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z`` with ``c^2 = eta^2 sigma_s^2 (1 - SNR_t / SNR_s)``. The step
-is exact where the prediction is constant. ``eta = 1`` gives the variance of the reverse chain, ``eta = 0`` no noise.
+Law: ``x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z`` with ``c^2 = eta^2 sigma_s^2 (1 - SNR_t / SNR_s)``, the reverse
+kernel of :mod:`evenscore.kernel` with a share of its noise. The step is exact where the prediction is constant. ``eta = 1``
+is ancestral sampling, ``eta = 0`` has no noise.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
-from evenscore.solvers.base import Solver, State, Step, evaluate, level
+from evenscore.kernel import Gaussian, Level, reverse_kernel
+from evenscore.prediction import Prediction
+from evenscore.process import Process
+from evenscore.solvers.base import KernelSolver
 
 
 @dataclass(frozen=True)
-class DDIM(Solver):
+class DDIM(KernelSolver):
     """Denoising diffusion implicit model.
 
     Attributes:
@@ -38,13 +38,5 @@ class DDIM(Solver):
         """True when ``eta`` is above 0."""
         return self.eta > 0
 
-    def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
-    ) -> Step:
-        now = evaluate(denoiser, x, t, y)
-        before, after = level(denoiser.process, t), level(denoiser.process, s)
-        if noise is None:
-            return Step(after.alpha * now.x0 + after.sigma * now.eps, state, now)
-        fresh = self.eta * after.sigma * math.sqrt(-math.expm1(before.log_snr - after.log_snr))
-        kept = math.sqrt(max(0.0, after.sigma**2 - fresh**2))
-        return Step(after.alpha * now.x0 + kept * now.eps + fresh * noise, state, now)
+    def kernel(self, process: Process, now: Prediction, before: Level, after: Level) -> Gaussian:
+        return reverse_kernel(now, before, after, self.eta)

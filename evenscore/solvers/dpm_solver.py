@@ -16,8 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
-from evenscore.solvers.base import Solver, State, Step, evaluate, level
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import level
+from evenscore.solvers.base import Solver, State, Step
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
-from evenscore.solvers.base import Solver, State, Step, evaluate
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.solvers.base import Solver, State, Step
 
 
 @dataclass(frozen=True)

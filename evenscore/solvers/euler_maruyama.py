@@ -11,29 +11,21 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from evenscore.denoisers.base import Denoiser
-from evenscore.solvers.base import Solver, State, Step, evaluate, given, level
+from evenscore.kernel import Gaussian, Level
+from evenscore.prediction import Prediction
+from evenscore.process import Process
+from evenscore.solvers.base import KernelSolver
 
 
 @dataclass(frozen=True)
-class EulerMaruyama(Solver):
+class EulerMaruyama(KernelSolver):
     """Explicit Euler-Maruyama; no settings. The order is the weak one, that of sample statistics."""
 
     order: ClassVar[int] = 1
     evaluations: ClassVar[int] = 1
 
-    @property
-    def stochastic(self) -> bool:
-        """Always True."""
-        return True
-
-    def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
-    ) -> Step:
-        fresh = given(noise, self)
-        now = evaluate(denoiser, x, t, y)
-        here, length = level(denoiser.process, t), float(t) - float(s)
-        slope = here.drift * x + here.diffusion**2 / here.sigma * now.eps
-        return Step(x - length * slope + here.diffusion * math.sqrt(length) * fresh, state, now)
+    def kernel(self, process: Process, now: Prediction, before: Level, after: Level) -> Gaussian:
+        length = before.t - after.t
+        pull = length * before.diffusion**2 / before.sigma
+        mean = (1 - length * before.drift) * now.x_t - pull * now.eps
+        return Gaussian(mean, before.diffusion * math.sqrt(length))

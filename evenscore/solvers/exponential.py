@@ -12,7 +12,6 @@ closed forms for single processes only, so it is computed for all of them by Gau
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import ClassVar
@@ -21,41 +20,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.kernel import Gaussian, Level, forward_std
+from evenscore.prediction import Prediction
 from evenscore.process import Process
-from evenscore.solvers.base import Solver, State, Step, evaluate, given, level
+from evenscore.solvers.base import KernelSolver
 
 NODES = 64
 
 
 @dataclass(frozen=True)
-class ExponentialIntegrator(Solver):
+class ExponentialIntegrator(KernelSolver):
     """Exponential integrator of the reverse SDE; no settings."""
 
     order: ClassVar[int] = 1
 
-    @property
-    def stochastic(self) -> bool:
-        """Always True."""
-        return True
-
-    def step(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, s: Tensor, y: Tensor, state: State, noise: Tensor | None
-    ) -> Step:
-        fresh = given(noise, self)
-        now = evaluate(denoiser, x, t, y)
-        before, after = level(denoiser.process, t), level(denoiser.process, s)
-        spread = after.alpha * math.sqrt(math.exp(-before.log_snr) - math.exp(-after.log_snr))
-        pull = after.alpha * _integral(denoiser.process, float(t), float(s)) / before.sigma
-        return Step(after.alpha / before.alpha * x - pull * now.eps + spread * fresh, state, now)
+    def kernel(self, process: Process, now: Prediction, before: Level, after: Level) -> Gaussian:
+        back = after.alpha / before.alpha
+        pull = after.alpha * _integral(process, before.t, after.t) / before.sigma
+        return Gaussian(back * now.x_t - pull * now.eps, back * forward_std(before, after))
 
 
 def score_integral(process: Process, t: Tensor, s: Tensor) -> Tensor:
     """``A`` (): the integral of ``alpha d(sigma^2 / alpha^2)`` from ``s`` to ``t``, by quadrature in log SNR."""
     low, high = process.log_snr(t), process.log_snr(s)
     nodes, weights = (part.to(low) for part in _rule())
-    level = low + (high - low) * nodes
-    return (high - low) * (weights * process.alpha(process.time(level)) * torch.exp(-level)).sum()
+    places = low + (high - low) * nodes
+    return (high - low) * (weights * process.alpha(process.time(places)) * torch.exp(-places)).sum()
 
 
 @lru_cache(maxsize=8192)

@@ -15,9 +15,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import level
 from evenscore.records import check_name
-from evenscore.solvers.base import Solver, State, Step, evaluate, level
+from evenscore.solvers.base import Solver, State, Step
 
 LINES = ("straight", "edm")
 

@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
 from evenscore.errors import UsageError
-from evenscore.solvers.base import Solver, Step, evaluate
+from evenscore.solvers.base import Solver, Step
 
 
 def steps_for(solver: Solver | type[Solver], nfe: int) -> int:

@@ -21,17 +21,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
+from evenscore.kernel import level
 from evenscore.prediction import Prediction
 from evenscore.process import Process, expand
 from evenscore.records import check, check_name
-from evenscore.solvers.base import Solver, State, Step, evaluate, given, level, visits
+from evenscore.solvers.base import ChainSolver, State, Step, given
 
 NORMS = ("level", "sample")
 
 
 @dataclass(frozen=True)
-class Langevin(Solver):
+class Langevin(ChainSolver):
     """Corrector-only sampling: Langevin steps at every time of the grid after the first; needs many of them.
 
     Attributes:
@@ -51,20 +52,6 @@ class Langevin(Solver):
     def __post_init__(self) -> None:
         check_corrector(self.snr, self.norms)
         check("steps", self.steps, self.steps >= 1, "at least 1")
-
-    @property
-    def evaluations(self) -> int:
-        """One per Langevin step."""
-        return self.steps
-
-    @property
-    def stochastic(self) -> bool:
-        """Always True."""
-        return True
-
-    def path(self, times: Tensor) -> Tensor:
-        """Each time after the first as often as there are steps at it."""
-        return visits(times, self.steps)
 
     def init(self, x: Tensor) -> State:
         """The squared signal ratio, 1 before the first step."""

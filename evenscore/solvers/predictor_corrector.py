@@ -16,10 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
+from evenscore.denoisers.base import Denoiser, evaluate
 from evenscore.records import check, check_name
 from evenscore.solvers.ancestral import Ancestral
-from evenscore.solvers.base import Solver, State, Step, evaluate, given, visits
+from evenscore.solvers.base import Solver, State, Step, given, visits
 from evenscore.solvers.ddim import DDIM
 from evenscore.solvers.dpm_solver import DPMSolver2M
 from evenscore.solvers.euler import Euler

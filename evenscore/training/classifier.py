@@ -8,32 +8,36 @@ Times and noise come as for denoisers (:func:`~evenscore.objectives.levels.draw_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from evenscore import records
-from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, save_checkpoint
+from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, make_folder, save_checkpoint
 from evenscore.data import POLICIES, Dataset, Loader
 from evenscore.data.loader import LAWS
 from evenscore.denoisers.noisy_classifier import NoisyClassifier
-from evenscore.errors import EvenscoreError, RunError
+from evenscore.errors import CheckpointError, EvenscoreError, RunError
 from evenscore.labels import LabelDistribution
 from evenscore.networks.level_net import LevelNet
 from evenscore.objectives.levels import NOISE_LAWS, draw_times
 from evenscore.process import PROCESSES
 from evenscore.random import derive_seed, generator, seeded_layers
-from evenscore.run import DataCard, load_prefixed
+from evenscore.run import DataCard, hold, load_prefixed
 from evenscore.training.optimise import load_optimiser, optimiser_tensors
 
 BATCH_LAWS = {"as-found": "train", "uniform": "uniform", **LAWS}
 """The label law that the batches of each sampling policy follow."""
 RATE_FLOOR = 0.01
 """Learning rate at the end, as a share of the full one."""
+MEMORY = 0.98
+"""Decay per step of the averages of loss and accuracy that are shown; lower in the first steps."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,13 @@ class ClassifierConfig:
         lr: learning rate at the start; it falls linearly.
         weight_decay: of AdamW.
         noise: law of the times.
-        policy: which samples a batch shows; the probabilities hold under the data's own label law whatever it is.
+        policy: which samples a batch shows; the probabilities hold under ``law`` whatever it is.
         seed: of everything random.
         save_every: steps between checkpoints, where they are kept.
+        law: (K,) positive shares of the classes under which the probabilities hold; None for those of the data.
+
+    Raises:
+        UsageError: a value outside its range, or an unknown name.
     """
 
     process: str = "vp"
@@ -61,6 +69,7 @@ class ClassifierConfig:
     policy: str = "uniform"
     seed: int = 0
     save_every: int = 200
+    law: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         records.check_name("process", self.process, PROCESSES)
@@ -68,18 +77,38 @@ class ClassifierConfig:
         records.check_name("sampling policy", self.policy, POLICIES)
         for key in ("steps", "batch_size", "lr", "save_every"):
             records.check(key, getattr(self, key), getattr(self, key) > 0, "above 0")
+        records.check("weight_decay", self.weight_decay, self.weight_decay >= 0, "at least 0")
+
+
+@dataclass(frozen=True)
+class ClassifierProgress:
+    """Where training stands after a step.
+
+    Attributes:
+        step: optimiser steps done.
+        fraction: share of the steps done, 0 to 1.
+        loss: mean cross-entropy of the last steps, in nats.
+        accuracy: share of their noisy samples whose class was the likeliest.
+        event: ``step``, ``saved``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
+    """
+
+    step: int
+    fraction: float
+    loss: float
+    accuracy: float
+    event: str
 
 
 def build_classifier(card: DataCard, config: ClassifierConfig) -> NoisyClassifier:
-    """A fresh, untrained classifier for the data of a card; its probabilities hold under the card's label law.
+    """A fresh, untrained classifier for the data of a card.
 
     Raises:
-        UsageError: samples that cannot be classified.
+        UsageError: a class without a share in the law or in the batches.
     """
     with seeded_layers(derive_seed(config.seed, "classifier", "weights")):
         backbone = LevelNet(card.shape, 0, len(card.class_names))
     mean, std = torch.tensor(card.mean), torch.tensor(card.std)
-    law = [float(n) for n in card.counts]
+    law = config.law or [float(n) for n in card.counts]
     learned = batch_law(card.labels, config.policy)
     return NoisyClassifier(backbone, PROCESSES[config.process](), card.shape, law, learned, mean, std)
 
@@ -92,7 +121,19 @@ def batch_law(labels: LabelDistribution, policy: str) -> list[float]:
 def fit_noisy_classifier(
     data: Dataset, config: ClassifierConfig, folder: Path | None = None, stop: Callable[[], bool] = lambda: False
 ) -> NoisyClassifier:
-    """Train a noise-conditional classifier; with a folder, go on where training there stopped.
+    """Train a noise-conditional classifier to the end, as :class:`ClassifierTrainer` does.
+
+    Returns:
+        The classifier in evaluation mode, its weights frozen.
+    """
+    trainer = ClassifierTrainer(data, config, folder, stop)
+    for _ in trainer.run_to_end():
+        pass
+    return trainer.classifier.eval().requires_grad_(False)
+
+
+class ClassifierTrainer:
+    """One training of a noise-conditional classifier in this process; with a folder, it goes on where it stopped there.
 
     Args:
         data: labelled samples, every class present.
@@ -100,96 +141,154 @@ def fit_noisy_classifier(
         folder: where to keep checkpoints; None for nowhere.
         stop: asked between steps; when true, training ends after a checkpoint.
 
-    Returns:
-        The classifier in evaluation mode, its weights frozen.
-
     Raises:
-        RunError: the folder holds a classifier of other data or settings.
-        EvenscoreError: the loss is not finite.
-        DataError: the disk is full.
+        UsageError: a class without a share in the law or in the batches.
     """
-    card = DataCard.of(data)
-    classifier = build_classifier(card, config)
-    optimiser = torch.optim.AdamW(classifier.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    signature = {"data": card.fingerprint, **records.write(config)}
-    step = 0 if folder is None else _resume(folder, classifier, optimiser, signature)
-    loader = Loader(data, config.batch_size, config.policy, derive_seed(config.seed, "classifier", "loader"))
-    spread = float(classifier.std.mean())
-    while step < config.steps and not stop():
-        _step(classifier, optimiser, data, loader, config, spread, step)
-        step += 1
-        if folder is not None and (step % config.save_every == 0 or step == config.steps):
-            _save(folder, classifier, optimiser, signature, step)
-    if folder is not None and 0 < step < config.steps:
-        _save(folder, classifier, optimiser, signature, step)
-    return classifier.eval().requires_grad_(False)
+
+    def __init__(
+        self,
+        data: Dataset,
+        config: ClassifierConfig,
+        folder: Path | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.data, self.config, self.folder, self.stop = data, config, folder, stop
+        card = DataCard.of(data)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.classifier = build_classifier(card, config).to(self.device).train()
+        self.optimiser = torch.optim.AdamW(
+            self.classifier.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.signature: dict[str, Any] = {"data": card.fingerprint, **records.write(config)}
+        self.loader = Loader(data, config.batch_size, config.policy, derive_seed(config.seed, "classifier", "loader"))
+        self.spread = float(self.classifier.std.mean())
+        self.step = 0
+        self.shown: tuple[float, float] | None = None
+
+    def run_to_end(self) -> Iterator[ClassifierProgress]:
+        """Steps until all are done or a stop is asked; at least one progress comes, the last one says which.
+
+        Raises:
+            RunError: the folder is in use, or holds a classifier of other data or settings.
+            CheckpointError: what it holds is damaged.
+            EvenscoreError: the loss is not finite.
+            DataError: the disk is full.
+        """
+        if self.folder is not None:
+            make_folder(self.folder)
+        with nullcontext() if self.folder is None else hold(self.folder, "lock"):
+            self._resume()
+            while self.step < self.config.steps and not self.stop():
+                self._step()
+                due = self.step % self.config.save_every == 0 or self.step == self.config.steps
+                if due:
+                    self._save()
+                yield self._progress("saved" if due else "step")
+            if self.step == self.config.steps:
+                yield self._progress("done")
+                return
+            self._save()
+            yield self._progress("stopped")
+
+    def _progress(self, event: str) -> ClassifierProgress:
+        loss, accuracy = self.shown or (float("nan"), float("nan"))
+        return ClassifierProgress(self.step, self.step / self.config.steps, loss, accuracy, event)
+
+    def _step(self) -> None:
+        """One optimiser step."""
+        config, process = self.config, self.classifier.process
+        random = generator(config.seed, "classifier", "batch", self.step)
+        index = self.loader.batch(self.step)
+        x0, y = self.data.tensor(index), torch.from_numpy(self.data.labels[index])
+        t = draw_times(config.noise, len(y), process, self.spread, random)
+        eps = torch.randn(x0.shape, generator=random)
+        x0, y, t, eps = (value.to(self.device) for value in (x0, y, t, eps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.lr * max(RATE_FLOOR, 1 - self.step / config.steps)
+        logits = self.classifier.logits(process.perturb(x0, t, eps), t)
+        loss: Tensor = F.cross_entropy(logits, y)
+        if not bool(torch.isfinite(loss)):
+            raise EvenscoreError(f"the loss became {float(loss.detach())} at step {self.step + 1}: use a smaller lr")
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.classifier.parameters(), 1.0)
+        self.optimiser.step()
+        self._show(float(loss.detach()), float((logits.argmax(1) == y).double().mean()))
+        self.step += 1
+
+    def _show(self, loss: float, accuracy: float) -> None:
+        """Take the loss and accuracy of a step into their averages."""
+        kept = min(MEMORY, self.step / (self.step + 1))
+        before = self.shown or (loss, accuracy)
+        self.shown = kept * before[0] + (1 - kept) * loss, kept * before[1] + (1 - kept) * accuracy
+
+    def _save(self) -> None:
+        if self.folder is None or self.step == 0:
+            return
+        tensors = {"model." + key: value for key, value in self.classifier.state_dict().items()}
+        tensors |= optimiser_tensors(self.optimiser, "optimiser.")
+        state = {"step": self.step, "signature": self.signature, "shown": self.shown}
+        save_checkpoint(self.folder, self.step, Checkpoint(tensors, state))
+
+    def _resume(self) -> None:
+        """Take up what the folder holds."""
+        if self.folder is None or not complete(self.folder):
+            return
+        checkpoint = read_classifier(self.folder)
+        held = checkpoint.state["signature"]
+        if held != self.signature:
+            changed = [key for key in self.signature if held.get(key) != self.signature[key]]
+            differs = ", ".join(_change(key, held.get(key), self.signature[key]) for key in changed)
+            raise RunError(
+                f"{self.folder} holds a classifier of other data or settings ({differs}): "
+                "give the same ones to go on, or remove that folder to train another"
+            )
+        load_prefixed(self.classifier, checkpoint.tensors, "model.", self.folder)
+        load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
+        self.step, (loss, accuracy) = int(checkpoint.state["step"]), checkpoint.state["shown"]
+        self.shown = float(loss), float(accuracy)
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    """What differs, in few words."""
+    return key if key in ("data", "law") else f"{key}={before} then, {now} now"
 
 
 def load_noisy_classifier(card: DataCard, folder: Path) -> NoisyClassifier:
-    """The classifier that training kept in a folder.
+    """The finished classifier that training kept in a folder, in evaluation mode, its weights frozen.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
-        RunError: it was trained on other data.
+        RunError: it was trained on other data, or its training was interrupted.
     """
-    checkpoint = load_checkpoint(folder)
+    checkpoint = read_classifier(folder)
     signature = dict(checkpoint.state["signature"])
     if signature.pop("data") != card.fingerprint:
         raise RunError(f"the classifier in {folder} was trained on other data: give the run that it belongs to")
-    classifier = build_classifier(card, records.read(ClassifierConfig, signature))
+    config, step = records.read(ClassifierConfig, signature), int(checkpoint.state["step"])
+    if step < config.steps:
+        raise RunError(
+            f"the classifier in {folder} was trained for {step} of {config.steps} steps: "
+            "give the command that trains it once more, it goes on from there"
+        )
+    classifier = build_classifier(card, config)
     load_prefixed(classifier, checkpoint.tensors, "model.", folder)
     return classifier.eval().requires_grad_(False)
 
 
-def _step(
-    classifier: NoisyClassifier,
-    optimiser: torch.optim.Optimizer,
-    data: Dataset,
-    loader: Loader,
-    config: ClassifierConfig,
-    spread: float,
-    step: int,
-) -> None:
-    """One optimiser step."""
-    random = generator(config.seed, "classifier", "batch", step)
-    index = loader.batch(step)
-    x0, y = data.tensor(index), torch.from_numpy(data.labels[index])
-    t = draw_times(config.noise, len(y), classifier.process, spread, random)
-    x_t = classifier.process.perturb(x0, t, torch.randn(x0.shape, generator=random))
-    for group in optimiser.param_groups:
-        group["lr"] = config.lr * max(RATE_FLOOR, 1 - step / config.steps)
-    loss: Tensor = F.cross_entropy(classifier.logits(x_t, t), y)
-    if not bool(torch.isfinite(loss)):
-        raise EvenscoreError(f"the loss became {float(loss.detach())} at step {step + 1}: use a smaller lr")
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(classifier.parameters(), 1.0)
-    optimiser.step()
+def read_classifier(folder: Path) -> Checkpoint:
+    """The last checkpoint of a classifier.
 
-
-def _save(
-    folder: Path,
-    classifier: NoisyClassifier,
-    optimiser: torch.optim.Optimizer,
-    signature: dict[str, object],
-    step: int,
-) -> None:
-    tensors = {"model." + key: value for key, value in classifier.state_dict().items()}
-    tensors |= optimiser_tensors(optimiser, "optimiser.")
-    save_checkpoint(folder, step, Checkpoint(tensors, {"step": step, "signature": signature}))
-
-
-def _resume(
-    folder: Path, classifier: NoisyClassifier, optimiser: torch.optim.Optimizer, signature: dict[str, object]
-) -> int:
-    """Steps done in ``folder``, after loading what it holds."""
+    Raises:
+        CheckpointError: none, a damaged one, or one of something else.
+    """
     if not complete(folder):
-        return 0
-    checkpoint = load_checkpoint(folder)
-    if checkpoint.state.get("signature") != signature:
-        raise RunError(
-            f"{folder} holds a classifier of other data or settings: give the same ones to go on, or another folder"
-        )
-    load_prefixed(classifier, checkpoint.tensors, "model.", folder)
-    load_optimiser(optimiser, checkpoint.tensors, "optimiser.")
-    return int(checkpoint.state["step"])
+        raise CheckpointError(f"{folder} holds no classifier: train one first")
+    try:
+        checkpoint = load_checkpoint(folder)
+    except CheckpointError as error:
+        reason = str(error).rpartition(": ")[0]
+        raise CheckpointError(f"{reason}: remove {folder} and train the classifier again") from None
+    if not {"step", "signature", "shown"} <= checkpoint.state.keys():
+        raise CheckpointError(f"{folder} holds something else than a classifier: remove it and train one")
+    return checkpoint

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from evenscore.cli import main
 from evenscore.commands.likelihood import LikelihoodRequest, Part, chosen, measure, summary
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
@@ -25,39 +25,13 @@ from evenscore.training import train
 QUICK = ["--per-class", "1", "--tolerance", "0.01"]
 
 
-class Result(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
+Cli = Callable[..., Any]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """``cli(run, data, ...)`` gives the command in this process."""
-
-    def run(*arguments: object) -> Result:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["likelihood", *map(str, arguments)])
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return Result(caught.value.code, captured.out, captured.err)
-
-    return run
-
-
-def assert_refused(result: Result, code: int, words: str) -> None:
-    sentences = [line for line in result.err.splitlines() if line.startswith("evenscore: ")]
-    assert result.code == code, result.err
-    assert result.out == ""
-    assert len(sentences) == 1
-    assert words in sentences[0]
-    assert "Traceback" not in result.err
+def cli(cli: Cli) -> Cli:
+    """``cli(run, data, ...)`` gives ``evenscore likelihood`` in this process."""
+    return partial(cli, "likelihood")
 
 
 def test_bits_by_class_of_both_parts(cli: Cli, trained: Path, digits: Dataset) -> None:
@@ -144,8 +118,8 @@ def renamed(root: Path) -> str:
 
 
 def test_data_of_other_classes_or_shape_are_refused(cli: Cli, tmp_path: Path, trained: Path) -> None:
-    assert_refused(cli(trained, "digits:size=16"), 3, "holds samples of shape (1, 16, 16), but")
-    assert_refused(cli(trained, renamed(tmp_path)), 3, "has other classes than")
+    cli(trained, "digits:size=16").assert_refused(3, "holds samples of shape (1, 16, 16), but")
+    cli(trained, renamed(tmp_path)).assert_refused(3, "has other classes than")
 
 
 WRONG: list[tuple[list[Any], int, str]] = [
@@ -161,7 +135,7 @@ WRONG: list[tuple[list[Any], int, str]] = [
     ("arguments", "code", "words"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
 )
 def test_requests_that_are_wrong(cli: Cli, trained: Path, arguments: list[str], code: int, words: str) -> None:
-    assert_refused(cli(*(str(trained) if a == "RUN" else a for a in arguments)), code, words)
+    cli(*(str(trained) if a == "RUN" else a for a in arguments)).assert_refused(code, words)
 
 
 def test_a_request_is_checked_when_made(trained: Path) -> None:

@@ -22,7 +22,7 @@ LAYERS = (
     ("balancing", "checkpoint", "configuration", "inspection", "report", "run", "sampling", "training", "writing"),
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers"),
     ("denoisers",),
-    ("labels", "networks", "prediction", "process", "records"),
+    ("kernel", "labels", "networks", "prediction", "process", "records"),
     ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from evenscore.denoisers.oracle import GaussianMixture
+from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.likelihood import interpolate, spherical
-from evenscore.process import VP
+from evenscore.process import OU, VE, VP, Process, SubVP
 
 
 def test_the_arc_turns_evenly_and_keeps_its_length() -> None:
@@ -47,3 +50,20 @@ def test_interpolation_begins_and_ends_at_its_samples_and_stays_in_the_law() -> 
     torch.testing.assert_close((path[1] - 0.5).norm(dim=1), (first - 0.5).norm(dim=1), rtol=0.15, atol=0)
     assert bool((((first + second) / 2 - 0.5).norm(dim=1) < 0.8 * (first - 0.5).norm(dim=1)).all())
     assert interpolate(oracle, first, second, y, []).shape == (0, 3, 200)
+
+
+@pytest.mark.parametrize("process", [VP(), VE(), OU(), SubVP()], ids=lambda p: type(p).__name__)
+def test_the_ends_come_back_where_the_flow_parts_modes(
+    process: Process, laws: dict[str, Callable[[Process], GaussianMixture]], draw: Callable[..., tuple[Tensor, ...]]
+) -> None:
+    oracle = laws["mixture"](process)
+    x, y, _ = draw(oracle, 6)
+    first, second, y = x[:3], x[3:], torch.full((3,), oracle.null)
+    path = interpolate(oracle, first, second, y, [0.0, 1.0])
+    torch.testing.assert_close(path, torch.stack([first, second]), rtol=0, atol=1e-3)
+
+
+def test_the_ends_come_back_from_a_network(network: Preconditioned) -> None:
+    first, second = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    path = interpolate(network, first, second, torch.tensor([0, 1, 2, 3]), [0.0, 1.0])
+    torch.testing.assert_close(path, torch.stack([first, second]).double(), rtol=0, atol=1e-3)

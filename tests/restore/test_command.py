@@ -5,32 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from evenscore.cli import main
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
 from evenscore.training import train
 
-Cli = Callable[..., tuple[int, str, str]]
+Cli = Callable[..., Any]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Exit code, standard output and standard error of ``evenscore restore`` with these words."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["restore", *(str(word) for word in words)])
-        captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return run
+def cli(cli: Cli) -> Cli:
+    """``cli(run, ...)`` gives ``evenscore restore`` in this process."""
+    return partial(cli, "restore")
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +141,7 @@ def test_wrong_requests_write_nothing(
     left_half(tmp_path / "other" / "two.png", 8, 8)
     places |= {"EMPTY": tmp_path / "empty", "OTHER": tmp_path / "other"}
     common = [trained, "--input", tmp_path / "one.png", "--out", tmp_path / "out"]
-    found, out, err = cli(*common, *(places.get(word, word) for word in words))
-    assert found == code, err
-    assert sentence in err
-    assert err.count("evenscore: ") == 1
-    assert out == ""
+    cli(*common, *(places.get(word, word) for word in words)).assert_refused(code, sentence)
     assert not (tmp_path / "out").exists()
 
 
@@ -163,21 +152,16 @@ def test_wrong_requests_write_nothing(
 def test_inputs_that_cannot_be_used(cli: Cli, tmp_path: Path, coloured: Path, given: str, sentence: str) -> None:
     (tmp_path / "text.png").write_text("I am no image")
     (tmp_path / "bare").mkdir()
-    code, _, err = cli(coloured, "--task", "colourise", "--input", tmp_path / given, "--out", tmp_path / "out")
-    assert code == 3
-    assert sentence in err
+    words = ["--task", "colourise", "--input", tmp_path / given, "--out", tmp_path / "out"]
+    cli(coloured, *words).assert_refused(3, sentence)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_in_use_and_a_run_without_checkpoint_are_refused(cli: Cli, tmp_path: Path, coloured: Path) -> None:
     picture(tmp_path / "in" / "one.png", 6, 8)
     words = ["--task", "colourise", "--input", tmp_path / "in" / "one.png", "--out"]
-    code, _, err = cli(coloured, *words, tmp_path / "in")
-    assert code == 3
-    assert "exists and is not empty" in err
+    cli(coloured, *words, tmp_path / "in").assert_refused(3, "exists and is not empty")
     shutil.copytree(coloured, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    code, _, err = cli(tmp_path / "run", *words, tmp_path / "out")
-    assert code == 3
-    assert "holds no checkpoint" in err
+    cli(tmp_path / "run", *words, tmp_path / "out").assert_refused(3, "holds no checkpoint")
     assert not (tmp_path / "out").exists()

@@ -22,7 +22,6 @@ from evenscore.restore import (
     SMCDiff,
     Twisted,
 )
-from evenscore.restore.kernel import forward_kernel, reverse_kernel
 from evenscore.restore.particles import Cloud, effective, resample
 from evenscore.sampling.restored import restored
 from evenscore.solvers import GRIDS, Heun
@@ -120,19 +119,6 @@ def test_twisting_works_under_inference_mode(plane: Prior, normal: Normal) -> No
     with torch.inference_mode():
         inside = Twisted(4)(prior, seen(3), null, times, normal(3))
     assert torch.equal(inside, Twisted(4)(prior, seen(3), null, times, normal(3)))
-
-
-@pytest.mark.parametrize("process", [VP(), VE(), OU(), RectifiedFlow()], ids=lambda p: type(p).__name__)
-def test_the_reverse_kernel_is_bayes_rule_for_the_forward_one(process: Process) -> None:
-    s, t = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
-    clean = GaussianMixture.isotropic(process, torch.tensor([[0.7]]), [1e-9], [0])
-    x_t = torch.tensor([[0.4]], dtype=torch.float64)
-    found = reverse_kernel(process, clean.predict(x_t, t[None], torch.tensor([0])), t, s)
-    step = forward_kernel(process, torch.ones(1, 1, dtype=torch.float64), s, t)
-    precision = 1 / process.sigma(s) ** 2 + (step.mean / step.std) ** 2
-    mean = (0.7 * process.alpha(s) / process.sigma(s) ** 2 + step.mean * x_t / step.std**2) / precision
-    torch.testing.assert_close(found.mean, mean)
-    torch.testing.assert_close(found.std.square(), 1 / precision[0, 0])
 
 
 def test_resampling_copies_in_proportion_and_leaves_even_rows_alone() -> None:

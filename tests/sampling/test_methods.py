@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from evenscore.commands.sample import guided
+from evenscore.data import Dataset
+from evenscore.denoisers.conditional import label_log_probability
 from evenscore.denoisers.oracle import GaussianMixture
 from evenscore.errors import RunError, UsageError
 from evenscore.guidance import SetDiversity
@@ -18,10 +22,38 @@ from evenscore.process import VP
 from evenscore.run import Run
 from evenscore.sampling import Sampler, generate, labels_for
 from evenscore.sampling.files import SampleJob, sample_files
-from evenscore.sampling.methods import Diversity, Method, Minority, Plain, read_method, set_numbers
+from evenscore.sampling.methods import Classifier, Diversity, Method, Minority, Plain, read_method, set_numbers
+from evenscore.training.classifier import fit_noisy_classifier
+from evenscore.training.run_classifier import classifier_config, classifier_folder
 
 COUNTS = (3, 0, 2, 1, 0, 0, 0, 0, 0, 4)
 QUICK = Minority(per_class=4, levels=2, level=0.5, steps=2)
+
+
+class Exact(nn.Module):
+    """The exact classifier of noisy samples."""
+
+    def __init__(self, oracle: GaussianMixture) -> None:
+        super().__init__()
+        self.oracle = oracle
+
+    def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        return label_log_probability(self.oracle, x_t, t, y)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, trained: Path, digits: Dataset) -> Path:
+    """A run with a classifier; tests must not change it."""
+    path = Path(shutil.copytree(trained, tmp_path_factory.mktemp("judged") / "run"))
+    judge(path, digits, seed=0)
+    return path
+
+
+def judge(path: Path, data: Dataset, seed: int) -> None:
+    run = Run.open(path)
+    shutil.rmtree(classifier_folder(run), ignore_errors=True)
+    settings = {"steps": 4, "batch_size": 16, "lr": 0.01, "seed": seed}
+    fit_noisy_classifier(data, classifier_config(run, settings), classifier_folder(run))
 
 
 @pytest.fixture
@@ -65,10 +97,10 @@ def test_sets_that_do_not_fit_are_refused_at_the_call(oracle: GaussianMixture) -
 
 
 @pytest.mark.parametrize(
-    "method", [QUICK, Minority(form="self"), Diversity(size=2)], ids=lambda m: f"{m.name}-{m!r:.20}"
+    "method", [QUICK, Minority(form="self"), Diversity(size=2), Classifier(3.0)], ids=lambda m: f"{m.name}-{m!r:.20}"
 )
-def test_a_guided_job_goes_on_to_the_same_bytes(trained: Path, tmp_path: Path, method: Method) -> None:
-    run, job = Run.open(trained), SampleJob(COUNTS, Sampler(nfe=3), 1, batch_size=4, method=method)
+def test_a_guided_job_goes_on_to_the_same_bytes(judged: Path, tmp_path: Path, method: Method) -> None:
+    run, job = Run.open(judged), SampleJob(COUNTS, Sampler(nfe=3), 1, batch_size=4, method=method)
     list(sample_files(run, tmp_path / "whole", job))
     list(sample_files(run, tmp_path / "parts", job, stop=lambda: True))
     assert list(sample_files(run, tmp_path / "parts", job))[-1] == (10, 10)
@@ -81,6 +113,42 @@ def test_a_guided_job_goes_on_to_the_same_bytes(trained: Path, tmp_path: Path, m
     plain = SampleJob(COUNTS, Sampler(nfe=3), 1, batch_size=4)
     with pytest.raises(RunError, match="holds samples of another job"):
         list(sample_files(run, tmp_path / "parts", plain))
+
+
+def test_samples_of_another_classifier_are_another_job(judged: Path, tmp_path: Path, digits: Dataset) -> None:
+    path = Path(shutil.copytree(judged, tmp_path / "run"))
+    job = SampleJob(COUNTS, Sampler(nfe=3), 1, batch_size=4, method=Classifier())
+    list(sample_files(Run.open(path), tmp_path / "out", job, stop=lambda: True))
+    judge(path, digits, seed=1)
+    with pytest.raises(RunError, match="holds samples of another job"):
+        list(sample_files(Run.open(path), tmp_path / "out", job))
+    judge(path, digits, seed=0)
+    assert list(sample_files(Run.open(path), tmp_path / "out", job))[-1] == (10, 10)
+
+
+@pytest.mark.parametrize(("scale", "weight"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 1.5), (2.0, 0.0)])
+def test_classifier_guidance_adds_to_the_score_that_the_scale_gives(
+    oracle: GaussianMixture, scale: float, weight: float
+) -> None:
+    """With the exact classifier, scale s and weight w are classifier-free guidance of scale s + w."""
+    labels, sampler = labels_for([6, 6]), Sampler(nfe=9, guidance=scale)
+    guide = Classifier(weight).guide(oracle, sampler, 0, "cpu", Exact(oracle))
+    (found,) = generate(oracle, labels, seed=3, sampler=sampler, guide=guide)
+    (expected,) = generate(oracle, labels, seed=3, sampler=Sampler(nfe=9, guidance=scale + weight))
+    torch.testing.assert_close(found.x, expected.x, atol=1e-4, rtol=1e-4)
+    if weight == 0:
+        assert torch.equal(found.x, expected.x)
+
+
+def test_classifier_guidance_keeps_to_the_interval(oracle: GaussianMixture) -> None:
+    labels, span = labels_for([6, 6]), (-2.0, 1.0)
+    sampler = Sampler(nfe=9, guidance=1.0, interval=span)
+    guide = Classifier(1.5).guide(oracle, sampler, 0, "cpu", Exact(oracle))
+    (found,) = generate(oracle, labels, seed=3, sampler=sampler, guide=guide)
+    (expected,) = generate(oracle, labels, seed=3, sampler=Sampler(nfe=9, guidance=2.5, interval=span))
+    torch.testing.assert_close(found.x, expected.x, atol=1e-4, rtol=1e-4)
+    with pytest.raises(UsageError, match="was given no classifier"):
+        Classifier().guide(oracle, sampler, 0, "cpu")
 
 
 def test_the_plain_method_changes_nothing(trained: Path, tmp_path: Path) -> None:
@@ -113,6 +181,7 @@ def test_settings_go_to_the_method_or_the_solver() -> None:
     method, rest = guided("minority", ["level=0.8", "form=classifier"], "dpm++2m")
     assert (method, rest) == (Minority(level=0.8), {})
     assert guided("diversity", ["eta=2", "size=4", "until=none"], "heun")[0] == Diversity(2.0, until=None, size=4)
+    assert guided("classifier", ["weight=2", "eta=0.5"], "ddim") == (Classifier(2.0), {"eta": "0.5"})
     assert guided("cfg", ["eta=1"], "ddim") == (Plain(), {"eta": "1"})
 
 
@@ -129,6 +198,8 @@ def test_settings_go_to_the_method_or_the_solver() -> None:
         ("minority", ["per_class=3"], "per_class must be at least levels (10)"),
         ("minority", ["steps=0"], "steps must be at least 1"),
         ("minority", ["weight=-1"], "minority weight is -1"),
+        ("classifier", ["weight=-1"], "weight must be a number from 0"),
+        ("classifier", ["wieght=2"], "unknown key 'wieght': did you mean 'weight'?"),
         ("diversity", ["eta=-1"], "eta must be a number from 0"),
         ("diversity", ["size=0"], "size must be at least 1"),
         ("diversity", ["size=two"], "size takes a whole number"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.oracle import GaussianMixture
 from evenscore.errors import UsageError
+from evenscore.kernel import level
 from evenscore.prediction import Prediction
 from evenscore.process import PROCESSES, VP, Process
 from evenscore.solvers import Adaptive, integrate
@@ -49,6 +54,42 @@ def test_the_error_follows_the_tolerance(process: Process, mixture: Mixture, nor
     for tolerance in (1e-3, 1e-5):
         found = end(denoiser, Adaptive(rtol=tolerance, atol=tolerance), x, Y)
         torch.testing.assert_close(found, exact, rtol=0, atol=20 * tolerance)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "solver", [Adaptive(rtol=1e-7, atol=1e-7), Adaptive(rtol=1e-4, atol=1e-4)], ids=["fine", "coarse"]
+)
+def test_it_ends_where_the_runge_kutta_method_of_scipy_does(
+    process: Process, solver: Adaptive, mixture: Mixture, normal: Normal
+) -> None:
+    """The same flow as an ODE over log SNR, in the process's own coordinates, by another method and another program."""
+    denoiser, x = mixture(process), normal(0, 6, 2)
+
+    def slope(place: float, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        t = process.time(torch.tensor(place, dtype=torch.float64)).clamp(process.t_min, process.t_max)
+        now = denoiser.predict(torch.from_numpy(state).reshape(6, 2), t.expand(6), Y)
+        return (-process.velocity(now.x0, now.eps, t) / process.log_snr_rate(t)).flatten().numpy()
+
+    ends = process.log_snr(torch.tensor([process.t_max, process.t_min], dtype=torch.float64)).tolist()
+    start = process.prior(x).flatten().numpy()
+    found = solve_ivp(slope, ends, start, method="RK45", rtol=1e-9, atol=1e-9)
+    assert found.success
+    last = torch.from_numpy(found.y[:, -1]).reshape(6, 2)
+    clean = denoiser.predict(last, torch.full((6,), process.t_min, dtype=torch.float64), Y).x0
+    torch.testing.assert_close(end(denoiser, solver, x, Y), clean, rtol=0, atol=20 * solver.rtol)
+
+
+def test_on_one_gaussian_it_is_the_closed_form(normal: Normal) -> None:
+    """The flow of N(m, d^2) scales what lies beyond the mean by the ratio of standard deviations."""
+    process, x = VP(), normal(0, 6, 1)
+    law = GaussianMixture.isotropic(process, torch.tensor([[0.3]]), [0.6], [0])
+    now, last = level(process, torch.tensor(process.t_max)), level(process, torch.tensor(process.t_min))
+    spreads = [math.hypot(0.6 * one.alpha, one.sigma) for one in (now, last)]
+    moved = 0.3 * last.alpha + spreads[1] / spreads[0] * (process.prior(x) - 0.3 * now.alpha)
+    y = torch.zeros(6, dtype=torch.int64)
+    clean = law.predict(moved, torch.full((6,), process.t_min, dtype=torch.float64), y).x0
+    torch.testing.assert_close(end(law, Adaptive(rtol=1e-8, atol=1e-8), x, y), clean, rtol=0, atol=1e-6)
 
 
 def test_a_smaller_tolerance_costs_more(mixture: Mixture, normal: Normal) -> None:
