@@ -27,11 +27,6 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 COUNT = ("batch_size", "accumulate", "checkpoint_every")
 
 
-LIKELIHOOD_NOISE = (
-    "uniform with weighting=likelihood (or give noise=log-snr with weighting=simple, which is less noisy)"
-)
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what a training run computes.
@@ -96,7 +91,7 @@ class TrainConfig:
                 "noise",
                 self.noise,
                 self.noise == "uniform",
-                "uniform with weighting=likelihood (or give noise=log-snr, weighting=simple)",
+                "uniform with weighting=likelihood (or give noise=log-snr with weighting=simple, which is less noisy)",
             )
         records.check_name("policy", self.policy, POLICIES)
         records.check_name("augmentation", self.augmentation, AUGMENTATIONS)
