@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks import azula_peers
 from benchmarks.runner import Outcome
 from evenscore.denoisers.adapters import Adapter
 from evenscore.denoisers.base import Denoiser
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> Outcome:
             apart = median(ours - theirs for ours, theirs in paired(bare[name], args.rounds))
             values["ours minus theirs, ms per step"][name] = 1000 * apart / STEPS
             print(f"{name}: {difference:.1e}, {ratio:.3f}", flush=True)
+        values["difference"] |= azula_peers.differences(Continuous(Network(8), VP()), *_start(4))
     limits = {"difference": DIFFERENCE, "time ratio": RATIO}
     bound = {row: dict.fromkeys(values[row], limit) for row, limit in limits.items()}
     holds = all(value <= limit for row, limit in limits.items() for value in values[row].values())
