@@ -3,8 +3,10 @@
 Means: ``mean_k ~ N(m_k, S / n_k)`` with ``m_k ~ N(m, T)``; m and T by expectation-maximisation of the marginal likelihood,
 m_k its posterior mean (the hierarchical normal model, Gelman et al., "Bayesian Data Analysis", section 5.4).
 
-Covariances: ``S_k ~ inverse-Wishart(nu, (nu - D - 1) S)`` around the pooled S, nu by the marginal likelihood of the scatter
-matrices; the posterior mean is ``(scatter_k + (nu - D - 1) S) / (n_k - 1 + nu - D - 1)`` (section 3.6).
+Covariances: ``S_k ~ inverse-Wishart(nu, (nu - D - 1) S)`` around their mean S, nu by the marginal likelihood of the scatter
+matrices and, in turn, S the mean of the classes' own covariances with weights ``d_k / (d_k + nu - D - 1)``, ``d_k = n_k - 1``,
+so that no class counts for more than the population it stands for. The posterior mean of ``S_k`` is
+``(scatter_k + (nu - D - 1) S) / (d_k + nu - D - 1)`` (section 3.6).
 
 Law: a class of many samples keeps its own moments; one of few samples leans on the population, on its mean too where classes
 are near each other compared with how badly its own is known.
@@ -12,6 +14,7 @@ are near each other compared with how badly its own is known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +24,7 @@ from torch import Tensor
 from evenscore.errors import UsageError
 
 ROUNDS = 500
+ALTERNATIONS = 10
 FREEDOMS = 40
 """Values of nu that are tried."""
 
@@ -32,7 +36,7 @@ class Population:
     Attributes:
         mean: (D,) of the class means.
         between: (D, D) T, their covariance.
-        within: (D, D) S, the pooled covariance of samples of a class.
+        within: (D, D) S, the mean covariance of a class.
         freedom: nu, how alike the covariances are; large means equal.
         means: (K, D) posterior means.
         covariances: (K, D, D) posterior mean covariances.
@@ -64,9 +68,8 @@ def population(samples: Sequence[Tensor]) -> Population:
         )
     own = torch.stack([x.double().mean(0) for x in samples])
     scatter = torch.stack([(x.double() - m).T @ (x.double() - m) for x, m in zip(samples, own, strict=True)])
-    within = scatter.sum(0) / (counts - 1).sum()
+    within, freedom = hyper_covariances(scatter, counts - 1)
     mean, between = hyper_means(own, counts, within)
-    freedom = _freedom(scatter, counts - 1, within)
     prior = freedom - size - 1
     covariances = (scatter + prior * within) / (counts - 1 + prior)[:, None, None]
     return Population(mean, between, within, freedom, shrunk_means(own, counts, within, mean, between), covariances)
@@ -98,6 +101,23 @@ def hyper_means(own: Tensor, counts: Tensor, within: Tensor) -> tuple[Tensor, Te
         between = (apart.unsqueeze(2) * apart.unsqueeze(1) + spread).mean(0)
         between = (between + between.T) / 2
     return mean, between
+
+
+def hyper_covariances(scatter: Tensor, degrees: Tensor) -> tuple[Tensor, float]:
+    """``S`` (D, D) and ``nu``.
+
+    Args:
+        scatter: (K, D, D) sums of squares of the classes' own samples round their means.
+        degrees: (K,) degrees of freedom of each.
+    """
+    size, known = scatter.shape[1], degrees > 0
+    within = scatter.sum(0) / degrees.sum()
+    freedom = math.inf
+    for _ in range(ALTERNATIONS):
+        freedom = _freedom(scatter, degrees, within)
+        weight = (1 / (degrees + freedom - size - 1))[known]
+        within = (weight[:, None, None] * scatter[known]).sum(0) / (weight * degrees[known]).sum()
+    return within, freedom
 
 
 def _freedom(scatter: Tensor, degrees: Tensor, within: Tensor) -> float:
