@@ -32,7 +32,7 @@ def save(plt: Any, figure: Any, path: Path) -> None:
     """Write one figure, the same bytes for the same values."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
 
 
@@ -52,9 +52,9 @@ def draw(values: Mapping[str, Any], folder: Path) -> None:
                 axis.plot([case["methods"][method]["median difference"][group]], [row], "|", color="k", markersize=10)
             axis.axvline(0, color="0.8")
             axis.set_title(f"{group} class" if group == "worst" else f"{group} classes")
-            axis.set_xlabel("divergence minus that of beta 0, nats")
         axes[0].set_yticks(range(len(methods)), methods)
         axes[0].invert_yaxis()
+        axes[1].set_xlabel("divergence minus that of beta 0, nats")
         figure.suptitle(f"{name}: means and 95 % intervals over {case['seeds']} seeds; bars: medians")
         save(plt, figure, folder / f"game-{name.replace(' ', '-')}.svg")
 
@@ -71,12 +71,12 @@ def draw_rate(values: Mapping[str, Any], folder: Path) -> None:
     axes[0].set_ylabel("gap / first gap")
     axes[0].legend(fontsize=7)
     save(plt, figure, folder / "game-rate.svg")
-    figure, axis = plt.subplots(figsize=(5.5, 3.6))
+    figure, axis = plt.subplots(figsize=(6, 3.6))
     shown = values["stability map"]
     image = axis.imshow(shown["radius"], origin="lower", aspect="auto", cmap="coolwarm", vmin=0, vmax=2)
     axis.set_xticks(range(len(shown["distance"])), [f"{d:g}" for d in shown["distance"]])
     axis.set_yticks(range(len(shown["beta"])), [f"{b:g}" for b in shown["beta"]])
     axis.set_xlabel("distance of the two classes, standard deviations")
     axis.set_ylabel("beta")
-    figure.colorbar(image, label="radius of iterated best responses; above 1 they diverge")
+    figure.colorbar(image, label="radius; above 1 best responses diverge")
     save(plt, figure, folder / "game-stability.svg")

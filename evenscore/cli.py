@@ -180,6 +180,38 @@ def train_classifier(
 
 
 @app.command()
+def finish(
+    run: RunPath,
+    out: Out,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="The data of the run; needed only where they have moved since.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting: k0 (how many samples the trained layer is worth; chosen by held-out loss where not given), beta "
+            "and kappa (strength of the coupling: beta + kappa / count), law (similarity, uniform or train), width, "
+            "time_weight, metric (pooled or plain), draws, rows or folds; may be repeated.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Give every class of a trained run a last layer of its own: the equilibrium of the classes' game, solved in closed form.
+
+    One pass over the data, no training. The fewer samples a class has, the closer its layer stays to the trained one; the
+    table says by class what that gains on held-out samples. Where nothing is gained, the trained layer is kept. OUT is a run
+    like any other. Example: evenscore finish run --out finished --set kappa=1; then evenscore sample finished --out samples.
+    """
+    from evenscore.commands.finish import FinishRequest
+    from evenscore.commands.finish import run as run_finish
+
+    run_finish(FinishRequest(run, out, data, settings or [], seed), json)
+
+
+@app.command()
 def balance(
     data: Data,
     out: Out,

@@ -18,13 +18,13 @@ from evenscore import records
 from evenscore.data.augment import AUGMENTATIONS
 from evenscore.data.loader import POLICIES
 from evenscore.errors import DataError, UsageError, unknown
-from evenscore.networks import NETWORKS
+from evenscore.networks import NETWORKS, PLAYERS
 from evenscore.objectives import OBJECTIVES, Denoising, Objective
 from evenscore.objectives.levels import NOISE_LAWS
 from evenscore.process import PROCESSES
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-COUNT = ("batch_size", "accumulate", "checkpoint_every")
+COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class TrainConfig:
     Attributes:
         objective: how the denoiser learns, with its own settings.
         network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
+        players: how much of the network is one label's alone: ``shared`` (nothing), ``trunk`` (a low-rank correction of
+            the last layer), or ``separate`` (a network for each label, the null label included).
+        rank: rank of the correction under ``trunk``.
         process: noise process: a name in ``evenscore list processes``, such as ``vp``, ``sub-vp``, ``ve``.
         noise: law of the noise levels of a batch: ``lognormal``, ``uniform``, ``log-snr`` or ``ncsn``.
         policy: how the loader draws: ``as-found``, ``uniform`` over classes, ``sqrt``, or ``capped``.
@@ -61,6 +64,8 @@ class TrainConfig:
 
     objective: Objective = field(default_factory=Denoising)
     network: str = "auto"
+    players: str = "shared"
+    rank: int = 4
     process: str = "vp"
     noise: str = "lognormal"
     policy: str = "capped"
@@ -84,6 +89,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         records.check_name("network", self.network, ("auto", *NETWORKS))
+        records.check_name("form of players", self.players, PLAYERS)
         records.check_name("process", self.process, PROCESSES)
         records.check_name("noise law", self.noise, NOISE_LAWS)
         if getattr(self.objective, "weighting", None) == "likelihood":
@@ -93,6 +99,11 @@ class TrainConfig:
                 self.noise == "uniform",
                 "uniform with weighting=likelihood (or give noise=log-snr with weighting=simple, which is less noisy)",
             )
+        if self.objective.needs_null:
+            expected = (
+                f"above 0 with objective {objective_name(self.objective)}, which uses predictions without a label"
+            )
+            records.check("label_dropout", self.label_dropout, self.label_dropout > 0, expected)
         records.check_name("policy", self.policy, POLICIES)
         records.check_name("augmentation", self.augmentation, AUGMENTATIONS)
         records.check_name("precision", self.precision, PRECISIONS)

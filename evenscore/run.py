@@ -5,6 +5,7 @@
     checkpoints/         safetensors, with pointers ``last`` and ``best``
     previews/            grids drawn during training
     classifier/          checkpoints of its noise-conditional classifier, where one was trained
+    heads.json           how the last layers were fitted, in a run that was finished with `evenscore finish`
     lock                 held while a process trains in the folder
 
 Law: the folder of a run that was interrupted at any instant can be opened, and training in it goes on as if it had not
@@ -37,9 +38,14 @@ from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.errors import DataError, EvenscoreError, RunError
 from evenscore.labels import LabelDistribution
 from evenscore.networks import build_network
+from evenscore.networks.heads import ClassHeads
 from evenscore.process import PROCESSES
 
 FORMAT = 1
+FINISHED = "heads.json"
+"""File of a run that was finished with heads: what was found."""
+HEADS = "heads.correction"
+"""Tensor (K + 1, D, F) in the checkpoint of such a run, see :class:`~evenscore.networks.heads.ClassHeads`."""
 BUDGET = ("steps", "minutes", "previews")
 CONDITION = 3
 """Length of the augmentation vector that networks are told (flip, shift down, shift right)."""
@@ -133,6 +139,11 @@ class Run:
         Raises:
             RunError: other data or other settings.
         """
+        if (self.path / FINISHED).exists():
+            raise RunError(
+                f"{self.path} was finished with heads for the trunk as it is: train on in the run that it came from, and "
+                "finish that again"
+            )
         self.check_data(card)
         mine, asked = self.config.to_mapping(), config.to_mapping()
         for key in mine:
@@ -239,9 +250,9 @@ class Run:
     def network(self) -> Preconditioned:
         """A fresh, untrained denoiser as the configuration describes it."""
         condition = CONDITION if self.config.augmentation != "none" else 0
-        shape, classes = self.card.shape, len(self.card.class_names)
-        backbone = build_network(self.config.network, shape, classes, condition, self.config.dropout)
-        process = PROCESSES[self.config.process]()
+        shape, classes, config = self.card.shape, len(self.card.class_names), self.config
+        backbone = build_network(config.network, shape, classes, condition, config.dropout, config.players, config.rank)
+        process = PROCESSES[config.process]()
         mean, std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
         return Preconditioned(backbone, process, classes, shape, mean, std)
 
@@ -257,6 +268,8 @@ class Run:
         checkpoint = load_checkpoint(self.checkpoints, pointer)
         denoiser = self.network()
         load_prefixed(denoiser, checkpoint.tensors, "ema.", self.path)
+        if HEADS in checkpoint.tensors:
+            denoiser.backbone = ClassHeads(denoiser.backbone, checkpoint.tensors[HEADS])
         return denoiser.eval()
 
 

@@ -14,13 +14,16 @@ import yaml
 from evenscore.commands.train import DEFAULT_MINUTES, read_config
 from evenscore.configuration import TrainConfig, objective_name, parse_settings, read_config_file
 from evenscore.errors import DataError, UsageError
-from evenscore.objectives import CBDM, Denoising, Reweighting
+from evenscore.objectives import CBDM, CountAlignment, Denoising, Mutual, Reweighting, WorstClass
 
 CONFIGS = [
     TrainConfig(steps=5),
     TrainConfig(minutes=0.5, seed=2**60 + 1, lr=1e-7, dropout=0.3),
     TrainConfig(steps=1, objective=CBDM(tau=0.25, law="fine-tune", time_weight="constant", weighting="simple")),
     TrainConfig(steps=1, objective=Reweighting("inverse", 0.5), network="base", policy="sqrt", process="ou"),
+    TrainConfig(steps=1, objective=Mutual(strength=2.0, strength_rule="by-count", coupling="similarity", start=0.5)),
+    TrainConfig(steps=1, objective=CountAlignment(kappa=0.5, dropout_k0=2.0)),
+    TrainConfig(steps=1, objective=WorstClass(step=0.1, adjustment=1.0), policy="uniform"),
 ]
 
 

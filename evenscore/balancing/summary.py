@@ -100,6 +100,7 @@ def _report(
         settings=training | dict(settings),
         protocol=_protocol(data, measured),
         loss_curve=_curves(run),
+        game_curves=_game_curves(run),
     )
 
 
@@ -155,6 +156,13 @@ def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
         for group, loss in record.get("by_group", {}).items():
             curves.setdefault(group, []).append((record["step"], loss))
     return curves
+
+
+def _game_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
+    """What was logged of the classes' game at each checkpoint, by the name that the page shows."""
+    names = {"disagreement": "disagreement", "gap proxy": "gradient_proxy", "last-layer gap": "last_layer_gap"}
+    found = [(record["step"], record["game"]) for record in run.records() if "game" in record]
+    return {name: [(step, game[key]) for step, game in found] for name, key in names.items()} if found else {}
 
 
 def _numbers(results: Sequence[ClassResult], measured: Agreement | None, report: BalanceReport) -> dict[str, Any]:

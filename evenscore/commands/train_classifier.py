@@ -60,8 +60,13 @@ def run(request: ClassifierRequest, as_json: bool) -> None:
     say(f"next: evenscore sample {trained.path} --out guided --guidance-method classifier --guidance 0")
 
 
-def data_of(trained: Run, given: str | None) -> Dataset:
+def data_of(trained: Run, given: str | None, command: str = "train-classifier") -> Dataset:
     """The data of a run: as given, or from where they were when it was trained.
+
+    Args:
+        trained: the run.
+        given: specification of the data, or None.
+        command: the command that wants them, for what to do when they are gone.
 
     Raises:
         DataError: they cannot be read, or are not those of the run.
@@ -70,7 +75,7 @@ def data_of(trained: Run, given: str | None) -> Dataset:
         data = read(given, strict=False)
         trained.check_data(data)
         return data
-    again = f"give the data of the run, as `evenscore train-classifier {trained.path} DATA`"
+    again = f"give the data of the run, as `evenscore {command} {trained.path} DATA`"
     try:
         data = read(trained.card.spec, strict=False)
     except EvenscoreError as error:

@@ -50,6 +50,10 @@ class Denoiser(nn.Module, ABC):
         """Standard deviation of the clean data, a number or one that broadcasts against a batch."""
         return 1.0
 
+    def rows(self, index: Tensor) -> Denoiser:
+        """The denoiser for the rows ``index`` (n,) of a batch, where it holds something for each row of that batch."""
+        return self
+
     @property
     def null(self) -> int:
         """Index of the null label."""

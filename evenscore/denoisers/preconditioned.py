@@ -68,10 +68,27 @@ class Preconditioned(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> Prediction:
         """Denoise; ``extra`` (B, E) is a further condition of the backbone, such as the augmentation that was applied."""
-        alpha, sigma = expand(self.process.alpha(t), x_t), expand(self.process.sigma(t), x_t)
-        spread = (alpha.square() * self.std.square() + sigma.square()).sqrt()
-        raw = self.backbone((x_t - alpha * self.mean) / spread, noise_level(self.process.log_snr(t)), y, extra)
+        raw = self.backbone(*self.seen(x_t, t), y, extra)
         return Prediction.from_raw(raw.to(x_t.dtype), x_t, t, self.process, self.mean, self.std)
+
+    def seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """What the backbone is given: samples of unit variance (B, ...), and noise levels (B,)."""
+        alpha, _, spread = self._coefficients(t, x_t)
+        return (x_t - alpha * self.mean) / spread, noise_level(self.process.log_snr(t))
+
+    def raw_target(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """The raw output (B, ...) that would be right: ``F* = (sigma (x0 - m) / d - alpha d eps) / s``.
+
+        Solved from ``x0 = m + (alpha d^2 / s^2) r + (sigma d / s) F`` with ``r = alpha (x0 - m) + sigma eps``. The weighted x0
+        error under weighting ``edm``, ``SNR + 1 / d^2 = s^2 / (sigma d)^2``, is ``|F - F*|^2`` exactly.
+        """
+        alpha, sigma, spread = self._coefficients(t, x0)
+        return (sigma * (x0 - self.mean) / self.std - alpha * self.std * eps) / spread
+
+    def _coefficients(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """alpha, sigma and ``s = sqrt(alpha^2 d^2 + sigma^2)``, to broadcast against ``like``."""
+        alpha, sigma = expand(self.process.alpha(t), like), expand(self.process.sigma(t), like)
+        return alpha, sigma, (alpha.square() * self.std.square() + sigma.square()).sqrt()
 
 
 class Conditioned(Denoiser):
@@ -91,6 +108,9 @@ class Conditioned(Denoiser):
     @property
     def data_std(self) -> Tensor | float:
         return self.inner.std
+
+    def rows(self, index: Tensor) -> Conditioned:
+        return Conditioned(self.inner, self.extra[index])
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
         """Denoise a batch of B rows under the stored condition."""

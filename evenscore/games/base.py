@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
+from evenscore.errors import unknown
 from evenscore.labels import LabelDistribution
+from evenscore.networks import PLAYERS
 from evenscore.objectives import Noised, Objective, Terms
-
-PLAYERS = ("shared", "trunk", "separate")
-"""Forms of the players: one conditional network; a trunk with a low-rank strategy for each class; a network for each class."""
 
 
 @dataclass(frozen=True)
@@ -65,5 +64,11 @@ class ClassGame(Game):
 
 
 def make_game(players: str, objective: Objective) -> Game:
-    """The game of a form of players, see :data:`PLAYERS`."""
+    """The game of a form of players, one of :data:`~evenscore.networks.players.PLAYERS`.
+
+    Raises:
+        UsageError: an unknown form.
+    """
+    if players not in PLAYERS:
+        raise unknown("form of players", players, PLAYERS)
     return Solo(objective) if players == "shared" else ClassGame(objective)

@@ -47,13 +47,24 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Raw output for normalised noisy vectors; ``extra`` (B, condition) is zero when None."""
+        return self.read(self.features(x, level, y, extra))
+
+    def features(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Trunk features (B, width), what the last learned layer ``outward`` is given."""
         given = self.level(self.frequencies(level).to(x.dtype)) + self.label(y)
         if self.condition is not None and extra is not None:
             given = given + self.condition(extra)
-        h = self.inward(x)
+        h: Tensor = self.inward(x)
         for block in self.blocks:
             h = block(h, given)
-        out: Tensor = self.outward(h)
+        return h
+
+    def read(self, h: Tensor) -> Tensor:
+        """The raw output (B, D) of trunk features."""
+        return self.finish(self.outward(h))
+
+    def finish(self, out: Tensor) -> Tensor:
+        """What ``outward`` gives is the output as it is."""
         return out
 
 

@@ -3,6 +3,9 @@
 Any channel count, any height and width: inside, the image is padded at its right and lower edge to a multiple of what
 the network needs, and the output is cropped. With patch p, p x p pixels become channels first (space to depth), so the
 first level works on H/p x W/p positions: the same parameters cost p^2 times less, which is what makes a laptop enough.
+
+The network is a trunk (``features``), a last learned layer (``outward``), and a fixed arrangement of its output into a
+sample (``finish``).
 """
 
 from __future__ import annotations
@@ -77,15 +80,48 @@ class ImageUNet(nn.Module):
         self.label = nn.Embedding(num_classes + 1, embedding)
         self.condition = nn.Linear(condition, embedding, bias=False) if condition else None
 
+    @property
+    def outward(self) -> nn.Conv2d:
+        """The last learned layer: trunk features (B, N, h, w) -> patches (B, C p^2, h, w)."""
+        layer: nn.Conv2d = self.unet.conv_out
+        return layer
+
     def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Raw output for normalised noisy images; ``extra`` (B, condition) is zero when None."""
+        return self.read(self.features(x, level, y, extra))
+
+    def features(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Trunk features (B, N, h, w), what :attr:`outward` is given."""
         given = self.label(y)
         if self.condition is not None and extra is not None:
             given = given + self.condition(extra)
         patches = F.pixel_unshuffle(F.pad(x, self.pad, mode="replicate") if any(self.pad) else x, self.patch)
-        patches = patches.contiguous(memory_format=torch.channels_last)
-        out: Tensor = self.unet(patches, level, class_labels=given).sample
-        return F.pixel_shuffle(out, self.patch)[..., : self.height, : self.width]
+        return _trunk(self.unet, patches.contiguous(memory_format=torch.channels_last), level, given)
+
+    def read(self, h: Tensor) -> Tensor:
+        """The raw output (B, C, H, W) of trunk features."""
+        return self.finish(self.outward(h))
+
+    def finish(self, patches: Tensor) -> Tensor:
+        """What :attr:`outward` gives, (B, C p^2, h, w), as samples (B, C, H, W)."""
+        return F.pixel_shuffle(patches, self.patch)[..., : self.height, : self.width]
+
+
+def _trunk(unet: UNet2DModel, x: Tensor, level: Tensor, given: Tensor) -> Tensor:
+    """``UNet2DModel.forward`` up to its last convolution, for label embeddings ``given`` and blocks without skip images."""
+    condition = unet.time_embedding(unet.time_proj(level).to(unet.dtype)) + given
+    h = unet.conv_in(x)
+    kept = [h]
+    for block in unet.down_blocks:
+        h, passed = block(h, condition)
+        kept.extend(passed)
+    h = unet.mid_block(h, condition)
+    for block in unet.up_blocks:
+        at = len(kept) - len(block.resnets)
+        h = block(h, tuple(kept[at:]), condition)
+        del kept[at:]
+    out: Tensor = unet.conv_act(unet.conv_norm_out(h))
+    return out
 
 
 def _unet2d(size: UNetSize, channels: int, side: int) -> UNet2DModel:

@@ -1,15 +1,16 @@
 """What a training step sees, and what an objective makes of it.
 
 Law: an objective is a frozen record of its hyper-parameters. Called on a noised batch it returns its loss terms per
-sample and unreduced, so loss by class and by group costs nothing, and a new objective is one file.
+sample and unreduced, so loss by class and by group costs nothing, and a new objective is one file. It keeps nothing on
+itself: what it must remember from step to step is a mapping of tensors that training holds for it and saves.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ class Noised:
         t: (B,) times.
         eps: (B, ...) standard normal noise.
         x_t: (B, ...) noisy samples.
+        progress: share of the budget used before this step, 0 to 1, for schedules.
+        memory: what the objective remembers from earlier steps, see :meth:`Objective.remember`.
     """
 
     x0: Tensor
@@ -41,6 +44,8 @@ class Noised:
     t: Tensor
     eps: Tensor
     x_t: Tensor
+    progress: float = 1.0
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def kept(self) -> Tensor:
@@ -48,16 +53,33 @@ class Noised:
         return self.y_in == self.y
 
 
+@dataclass(frozen=True)
+class ClassMoments:
+    """Where the classes of a training set lie, in D coordinates that are cheap to compute.
+
+    Attributes:
+        means: (K, D) mean of each class, float64; anything finite where a class has no sample.
+        counts: samples of each class.
+        within: (D, D) covariance inside the classes, pooled over them, float64.
+    """
+
+    means: Tensor
+    counts: tuple[int, ...]
+    within: Tensor
+
+
 class Objective(ABC):
     """How a denoiser learns from unequal classes. Subclasses are frozen dataclasses.
 
     Attributes:
         source: paper (and equation) that defines it.
-        forwards: denoiser evaluations per training step, for cost estimates.
+        forwards: denoiser evaluations per training step and row at the default settings, with or without a gradient.
+        needs_null: whether it uses predictions without a label, so that training must drop some labels.
     """
 
     source: ClassVar[str]
-    forwards: ClassVar[int] = 1
+    forwards: ClassVar[float] = 1.0
+    needs_null: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
@@ -65,15 +87,41 @@ class Objective(ABC):
     ) -> Terms:
         """Loss terms of a batch; their sum over terms, averaged over samples, is what training minimises."""
 
+    def bind(self, measure: Callable[[], ClassMoments]) -> Self:
+        """This objective for one training set; ``measure`` is called only by an objective that has to know it."""
+        return self
 
-def drop_labels(y: Tensor, null: int, rate: float, generator: torch.Generator) -> Tensor:
-    """Labels with each one replaced by the null label with probability ``rate``, independently per sample."""
-    dropped = torch.rand(y.shape, generator=generator) < rate
+    def label_dropout(self, rate: float, labels: LabelDistribution) -> float | Tensor:
+        """Probability with which a label is dropped, or one for each class (K,), where ``rate`` was asked for all."""
+        return rate
+
+    def remember(self, labels: LabelDistribution) -> Mapping[str, Tensor]:
+        """What it remembers before the first step: tensors by name, of fixed shapes."""
+        return {}
+
+    def learn(
+        self, memory: Mapping[str, Tensor], batch: Noised, terms: Terms, labels: LabelDistribution
+    ) -> Mapping[str, Tensor]:
+        """What it remembers after a batch with these loss terms; ``memory`` is left as it is."""
+        return memory
+
+
+def drop_labels(y: Tensor, null: int, rate: float | Tensor, generator: torch.Generator) -> Tensor:
+    """Labels with each one replaced by the null label with probability ``rate``, independently per sample.
+
+    Args:
+        y: (B,) labels.
+        null: the null label.
+        rate: one probability, or one for each class (K,).
+        generator: on the CPU.
+    """
+    own = rate[y].to(torch.float32).cpu() if isinstance(rate, Tensor) else rate
+    dropped = torch.rand(y.shape, generator=generator) < own
     return torch.where(dropped.to(y.device), torch.full_like(y, null), y)
 
 
 def noised(process: Process, x0: Tensor, y: Tensor, y_in: Tensor, t: Tensor, eps: Tensor) -> Noised:
-    """The record of a batch noised at times ``t`` with noise ``eps``."""
+    """The record of a batch noised at times ``t`` with noise ``eps``, at the end of the budget and with no memory."""
     return Noised(x0, y, y_in, t, eps, process.perturb(x0, t, eps))
 
 

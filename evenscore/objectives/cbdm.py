@@ -8,27 +8,26 @@ true label y, h' under a label y' drawn from a target law, sg the stop-gradient,
 Two choices differ from the original and are stated here. The time weight t/T is a property of one discrete schedule, so
 it is carried over as a function u of log SNR (the reference schedule has T = 1000 and beta from 1e-4 to 0.02); another
 process then applies the same weight at the same noise level. Labels are dropped sample by sample, and a sample without
-its label has no regulariser (originally one coin decides for the whole batch).
+its label has no regulariser (originally one coin decides for the whole batch). ``start`` and ``rows`` are ours: see
+:mod:`evenscore.objectives.coupling`, which computes the pull.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms, per_sample
+from evenscore.objectives.base import Noised, Objective, Terms
+from evenscore.objectives.coupling import Coupling
 from evenscore.objectives.denoising import denoising_loss
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
 LAWS = {"from-scratch": "train", "fine-tune": "uniform", "train": "train", "uniform": "uniform", "sqrt": "sqrt"}
-TIME_WEIGHTS = ("reference", "constant")
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,10 @@ class CBDM(Objective):
         tau: strength; 1 is the published 1e-3 t with T = 1000. 0 is plain denoising.
         gamma: weight of the commitment term, which moves the prediction under the drawn label.
         law: law of the drawn label: ``from-scratch`` (as in the training set), ``fine-tune`` (uniform), or a law by name.
-        time_weight: ``reference`` (t/T as a function of log SNR) or ``constant``.
+        time_weight: ``reference`` (t/T as a function of log SNR), ``constant``, ``vanishing`` or ``paper``.
         weighting: weighting of the denoising term over noise levels.
+        start: share of the budget after which the regulariser begins, growing over a tenth of the budget; 0 is at once.
+        rows: share of the batch's rows on which the regulariser is evaluated, drawn by weight; 1 is all of them.
 
     Raises:
         UsageError: an unknown name, or a number outside its range.
@@ -51,50 +52,24 @@ class CBDM(Objective):
     law: str = "from-scratch"
     time_weight: str = "reference"
     weighting: str = "edm"
+    start: float = 0.0
+    rows: float = 1.0
     source: ClassVar[str] = "Qin et al. 2023, eq. 4"
-    forwards: ClassVar[int] = 2
+    forwards: ClassVar[float] = 2.0
 
     def __post_init__(self) -> None:
         check_name("law", self.law, LAWS)
-        check_name("time_weight", self.time_weight, TIME_WEIGHTS)
         check_name("weighting", self.weighting, WEIGHTINGS)
-        for key in ("tau", "gamma"):
-            check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
+        check("tau", self.tau, self.tau >= 0, "at least 0")
+        self.coupling()
 
     def __call__(
         self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
     ) -> Terms:
         prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
         terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        if self.tau == 0:
-            return terms
-        other = labels.sample(len(batch.y), generator, LAWS[self.law]).to(batch.y.device)
-        pulled = denoiser.predict(batch.x_t, batch.t, other)
-        pull = per_sample((prediction.eps - pulled.eps.detach()).square())
-        commitment = per_sample((prediction.eps.detach() - pulled.eps).square())
-        weight = self.tau * self._time_weight(denoiser.process.log_snr(batch.t)) * batch.kept
-        return {**terms, "pull": weight * pull, "commitment": self.gamma * weight * commitment}
+        return {**terms, **self.coupling()(denoiser, prediction, batch, labels, generator)}
 
-    def _time_weight(self, log_snr: Tensor) -> Tensor:
-        if self.time_weight == "reference":
-            return reference_time(log_snr)
-        return torch.ones_like(log_snr)
-
-
-def reference_time(log_snr: Tensor) -> Tensor:
-    """``t/T`` of the reference schedule at a log SNR, in [0, 1]: linear between its 1000 steps, 0 at no noise."""
-    levels = _reference_levels().to(log_snr)
-    position = torch.searchsorted(levels, (-log_snr).contiguous()).clamp(1, len(levels) - 1)
-    low, high = levels[position - 1], levels[position]
-    share = ((-log_snr - low) / (high - low)).clamp(0, 1)
-    first = torch.sigmoid(-log_snr) / torch.sigmoid(levels[0])
-    inside = (position.to(log_snr) + share) / len(levels)
-    return torch.where(-log_snr < levels[0], first / len(levels), inside)
-
-
-@cache
-def _reference_levels() -> Tensor:
-    """Negative log SNR after step 1 .. 1000 of the reference schedule, rising, float64."""
-    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
-    log_alpha_bar = torch.log1p(-beta).cumsum(0)
-    return torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
+    def coupling(self) -> Coupling:
+        """The regulariser."""
+        return Coupling(LAWS[self.law], self.tau, "constant", self.time_weight, self.gamma, self.start, self.rows)

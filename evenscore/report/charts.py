@@ -53,8 +53,8 @@ def agreement_chart(classes: Sequence[ClassReport]) -> str:
     return _svg(rows, len(order) * ROW, f"Label agreement of {many(len(order), 'class')}; numbers in the table")
 
 
-def loss_chart(curves: Mapping[str, Curve]) -> str:
-    """Loss against step, one line for each group; empty when no curve has two points that are finite."""
+def loss_chart(curves: Mapping[str, Curve], quantity: str = "loss") -> str:
+    """A quantity against step, one line for each name; empty when no curve has two points that are finite."""
     lines = {name: smooth(curve) for name, curve in curves.items()}
     points = [point for line in lines.values() for point in line]
     if not points:
@@ -76,12 +76,14 @@ def loss_chart(curves: Mapping[str, Curve]) -> str:
     ]
     frame = [_tag("line", {"class": "track", "x1": 0, "x2": 100, "y1": y, "y2": y}) for y in (0, 50, 100)]
     words = [
-        _text(0, 12, f"loss {number(y1)}"),
+        _text(0, 12, f"{quantity} {number(y1)}"),
         _inner([*frame, *drawn], "0 0 100 100", 20),
-        _text(0, PLOT + 38, f"loss {number(y0)}, step {number(x0)}"),
+        _text(0, PLOT + 38, f"{quantity} {number(y0)}, step {number(x0)}"),
         _text(100, PLOT + 38, f"step {number(x1)}", "end"),
     ]
-    return _svg(words, PLOT + 46, f"Loss from {number(y0)} to {number(y1)} against the training step, by group")
+    return _svg(
+        words, PLOT + 46, f"{quantity.capitalize()} from {number(y0)} to {number(y1)} against the training step"
+    )
 
 
 def smooth(curve: Curve) -> list[tuple[float, float]]:

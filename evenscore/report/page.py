@@ -40,6 +40,7 @@ def balance_page(report: BalanceReport) -> str:
             curves=[
                 (i % 4, name) for i, name in enumerate(report.loss_curve) if charts.smooth(report.loss_curve[name])
             ],
+            game_charts=_game_charts(report),
             measured=sum(each.agreement is not None for each in report.classes),
             noted=any(each.note for each in report.classes),
             totals={key: report.total(key) for key in ("real", "kept", "made", "wanted", "candidates")}
@@ -60,6 +61,12 @@ def write_page(path: str | Path, report: BalanceReport) -> None:
         raise DataError(
             f"the page {str(path)!r} cannot be written ({error.strerror}): free space or choose another place"
         ) from error
+
+
+def _game_charts(report: BalanceReport) -> list[tuple[str, str]]:
+    """Name and chart of each quantity of the game that was followed: scales differ, so each has a chart of its own."""
+    charted = {name: charts.loss_chart({name: curve}, name) for name, curve in report.game_curves.items()}
+    return [(name, chart) for name, chart in charted.items() if chart]
 
 
 @cache

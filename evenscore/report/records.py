@@ -101,6 +101,7 @@ class BalanceReport:
         settings: how it was made, name -> value (objective, network, steps, solver, nfe, guidance, seed, ...).
         protocol: who measured the agreement, and on how many samples; empty where nothing was measured.
         loss_curve: group -> (step, loss) pairs in the order of the steps.
+        game_curves: quantity of the classes' game -> (step, value) pairs; empty where no game was trained.
     """
 
     title: str
@@ -112,6 +113,7 @@ class BalanceReport:
     settings: Mapping[str, str] = field(default_factory=dict)
     protocol: str = ""
     loss_curve: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    game_curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def noun(self) -> str:

@@ -1,17 +1,17 @@
 """Training, as a generator: it yields after every step, saves as it goes, and goes on where it was interrupted.
 
-Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages and optimiser state are saved
-exactly. So the same command given again after any interruption ends with bit for bit the weights of the uninterrupted
-run, on the same machine and with a budget in steps.
+Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages, optimiser state and what the
+objective remembers are saved exactly. So the same command given again after any interruption ends with bit for bit the
+weights of the uninterrupted run, on the same machine and with a budget in steps.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -21,15 +21,19 @@ from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, point, p
 from evenscore.configuration import TrainConfig
 from evenscore.data import Augmentation, Dataset, Loader
 from evenscore.denoisers.base import Denoiser
-from evenscore.denoisers.preconditioned import Conditioned
+from evenscore.denoisers.preconditioned import Conditioned, Preconditioned
 from evenscore.errors import CheckpointError, EvenscoreError, RunError
+from evenscore.games.base import make_game
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
 from evenscore.random import derive_seed, generator, seeded_layers
 from evenscore.run import DataCard, Run, load_prefixed
+from evenscore.training.class_moments import class_moments
+from evenscore.training.diagnose import Watch
 from evenscore.training.meters import ClassMeter, probe_loss
 from evenscore.training.optimise import (
     AveragedWeights,
+    clip_gradients,
     learning_rate,
     load_optimiser,
     make_optimiser,
@@ -109,6 +113,11 @@ class Trainer:
         self.spread = float(self.model.std.mean())
         self.meter = ClassMeter(self.labels)
         self.step, self.seconds, self.best, self.drawn = 0, 0.0, float("inf"), 0
+        self.objective = self.config.objective.bind(lambda: class_moments(data))
+        self.game = make_game(self.config.players, self.objective)
+        self.watch = Watch(data, self.config, self.objective)
+        self.label_dropout = self.objective.label_dropout(self.config.label_dropout, self.labels)
+        self.memory = {key: value.to(self.device) for key, value in self.objective.remember(self.labels).items()}
         self.reported = 0.0
         self.shown: tuple[float, dict[str, float]] = (float("nan"), {})
         self.resume()
@@ -157,8 +166,7 @@ class Trainer:
             group["lr"] = lr
         for part in range(self.config.accumulate):
             self._accumulate(self.step * self.config.accumulate + part)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip, foreach=True)
-        self._require_finite(norm, "gradient")
+        self._require_finite(clip_gradients(self.model, self.config.clip), "gradient")
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -170,12 +178,13 @@ class Trainer:
         random = generator(self.config.seed, "batch", draw)
         denoiser, batch = self._batch(draw, random)
         with seeded_layers(derive_seed(self.config.seed, "layers", draw)), self._autocast():
-            terms = self.config.objective(denoiser, batch, self.labels, random)
+            terms = self.game(denoiser, batch, self.labels, random)
         loss = torch.stack(list(terms.values())).sum(0)
         total = loss.mean() / self.config.accumulate
         self._require_finite(total, "loss")
         total.backward()  # type: ignore[no-untyped-call]
         self.meter.add(batch.y, loss.detach())
+        self.memory = dict(self.objective.learn(self.memory, batch, terms, self.labels))
 
     def _require_finite(self, value: Tensor, what: str) -> None:
         if not bool(torch.isfinite(value)):
@@ -191,9 +200,9 @@ class Trainer:
         y = torch.from_numpy(self.data.labels[index])
         t = draw_times(self.config.noise, len(y), self.model.process, self.spread, random)
         eps = torch.randn(x0.shape, generator=random)
-        y_in = drop_labels(y, self.model.null, self.config.label_dropout, random)
+        y_in = drop_labels(y, self.model.null, self.label_dropout, random)
         moved = [v.to(self.device, non_blocking=True) for v in (x0, y, y_in, t, eps)]
-        batch = noised(self.model.process, *moved)
+        batch = replace(noised(self.model.process, *moved), progress=self.fraction, memory=self.memory)
         if self.augmentation.name == "none":
             return self.model, batch
         return Conditioned(self.model, extra.to(self.device)), batch
@@ -229,11 +238,13 @@ class Trainer:
         for prefix, module in (("model.", self.model), ("ema.", self.average.module)):
             tensors |= {prefix + key: value for key, value in module.state_dict().items()}
         tensors |= optimiser_tensors(self.optimiser, "optimiser.")
+        tensors |= {"memory." + key: value for key, value in self.memory.items()}
         state = {"step": self.step, "seconds": self.seconds, "best": self.best, "drawn": self.drawn}
         name = save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state))
         if better:
             point(self.run.checkpoints, "best", name)
-        self.run.log({"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class})
+        game = self.watch(cast(Preconditioned, self.average.module), self.fraction, self.memory, self.seconds)
+        self.run.log({"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class} | game)
 
     def _preview(self) -> None:
         due = int(self.fraction * self.config.previews)
@@ -257,6 +268,7 @@ class Trainer:
         load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
         load_prefixed(self.average.module, checkpoint.tensors, "ema.", self.run.path)
         load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
+        self._take_memory(checkpoint.tensors)
         self._take_state(checkpoint.state)
         if self.config.steps is not None and self.step > self.config.steps:
             raise RunError(
@@ -264,6 +276,15 @@ class Trainer:
             )
         self.reported = self.fraction
         self.run.forget_after(self.step)
+
+    def _take_memory(self, tensors: Mapping[str, Tensor]) -> None:
+        for key, value in self.memory.items():
+            found = tensors.get("memory." + key)
+            if found is None or found.shape != value.shape:
+                raise RunError(
+                    f"the last checkpoint in {self.run.checkpoints} does not hold the objective's {key}: restore the folder"
+                )
+            self.memory[key] = found.to(value)
 
     def _take_state(self, state: Mapping[str, Any]) -> None:
         try:

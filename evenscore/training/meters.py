@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
 from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
-from evenscore.objectives import noised
+from evenscore.objectives import Noised, noised
 from evenscore.objectives.denoising import denoising_loss
 from evenscore.objectives.levels import draw_times
 from evenscore.random import generator
@@ -77,19 +78,33 @@ def probe_loss(denoiser: Denoiser, data: Dataset, config: TrainConfig) -> ProbeL
     It compares checkpoints of one run with each other; it is measured on training samples and says nothing about
     samples that the network has not seen.
     """
+    batch = probe_batch(denoiser, data, config)
+    loss = denoising_loss(denoiser, denoiser.predict(batch.x_t, batch.t, batch.y_in), batch, "edm").cpu()
+    y = batch.y.cpu()
+    by_class = [float(loss[y == k].mean()) for k in range(data.num_classes)]
+    return ProbeLoss(sum(by_class) / len(by_class), by_class)
+
+
+def probe_batch(denoiser: Denoiser, data: Dataset, config: TrainConfig, classes: Sequence[int] | None = None) -> Noised:
+    """The probe: some training samples of each class, the same in every call, with the same noise.
+
+    Args:
+        denoiser: whose process, spread and device are used.
+        data: the training set.
+        config: of the run.
+        classes: among which the probe's samples are divided; None for all.
+    """
     random = generator(config.seed, "probe")
-    index = torch.cat([_some(data, k, random) for k in range(data.num_classes)])
+    present = range(data.num_classes) if classes is None else classes
+    index = torch.cat([_some(data, k, PROBE // len(present), random) for k in present])
     x0, y = data.tensor(index.numpy()), torch.from_numpy(data.labels)[index]
     std = float(torch.as_tensor(denoiser.data_std).mean())
     t = draw_times(config.noise, len(y), denoiser.process, std, random)
     eps = torch.randn(x0.shape, generator=random)
     device = next(denoiser.parameters()).device
-    batch = noised(denoiser.process, *(v.to(device) for v in (x0, y, y, t, eps)))
-    loss = denoising_loss(denoiser, denoiser.predict(batch.x_t, batch.t, batch.y_in), batch, "edm").cpu()
-    by_class = [float(loss[y == k].mean()) for k in range(data.num_classes)]
-    return ProbeLoss(sum(by_class) / len(by_class), by_class)
+    return noised(denoiser.process, *(v.to(device) for v in (x0, y, y, t, eps)))
 
 
-def _some(data: Dataset, k: int, random: torch.Generator) -> Tensor:
+def _some(data: Dataset, k: int, number: int, random: torch.Generator) -> Tensor:
     mine = torch.from_numpy(data.of_class(k))
-    return mine[torch.randperm(len(mine), generator=random)[: max(1, PROBE // data.num_classes)]]
+    return mine[torch.randperm(len(mine), generator=random)[: max(1, number)]]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from evenscore.configuration import TrainConfig
 from evenscore.denoisers.base import Denoiser
+from evenscore.networks.players import parameter_groups
 
 FLOOR = 0.01
 """Learning rate at the end of the cool-down, as a share of the full rate."""
@@ -31,6 +32,16 @@ def make_optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         module.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
+
+
+def clip_gradients(module: nn.Module, limit: float) -> Tensor:
+    """Scale gradients down to a norm of at most ``limit``; returns the largest norm () that was found.
+
+    The norm is that of all parameters together, but of each separate player by itself: a common norm would let the loss
+    of one player change the step of another.
+    """
+    groups = [group for group in parameter_groups(module) if any(p.grad is not None for p in group)]
+    return torch.stack([nn.utils.clip_grad_norm_(group, limit, foreach=True) for group in groups]).max()
 
 
 class AveragedWeights:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
-from evenscore.networks import build_network
+from evenscore.networks import build_network, require_separable
 
 GAIN = 1.15
 """bfloat16 is chosen where a training step of the network gains at least this factor: it has fewer digits."""
@@ -21,13 +21,15 @@ def resolve(config: TrainConfig, data: Dataset) -> TrainConfig:
     """The configuration with every ``auto`` replaced.
 
     Raises:
-        UsageError: an augmentation of images is asked for vectors.
+        UsageError: an augmentation of images is asked for vectors, or more separate players than memory could hold.
     """
     if data.kind == "vector" and config.augmentation != "none":
         raise UsageError(
             f"augmentation {config.augmentation!r} needs images, but {data.name} holds vectors: use augmentation=none"
         )
     named = replace(config, network=_network(data)) if config.network == "auto" else config
+    if named.players == "separate":
+        require_separable(named.network, data.shape, data.num_classes)
     return replace(named, precision=_precision(named, data)) if config.precision == "auto" else named
 
 

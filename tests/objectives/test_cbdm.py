@@ -13,7 +13,7 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import CBDM, Denoising, Noised
-from evenscore.objectives.cbdm import reference_time
+from evenscore.objectives.time_weight import reference_time
 from evenscore.prediction import Prediction
 
 
@@ -147,7 +147,8 @@ def test_the_drawn_labels_follow_the_named_law(
             return super().forward(x_t, t, y)
 
     n = 20_000
-    many = Noised(*(value[:1].expand(n, *value.shape[1:]) for value in vars(batch).values()))
+    rows = (batch.x0, batch.y, batch.y_in, batch.t, batch.eps, batch.x_t)
+    many = Noised(*(value[:1].expand(n, *value.shape[1:]) for value in rows))
     CBDM(law=law)(Listening(affine, many), many, labels, draws())
     share = torch.bincount(seen[1], minlength=4).double() / n
     expected = {"train": [50, 20, 5, 1], "uniform": [1, 1, 1, 1], "sqrt": [50**0.5, 20**0.5, 5**0.5, 1]}[rule]

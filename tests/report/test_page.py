@@ -220,6 +220,21 @@ def test_used_colours_are_defined(vectors: BalanceReport) -> None:
     assert set(re.findall(r"var\(--([\w-]+)\)", text)) <= set(schemes(text)["light"])
 
 
+def test_the_game_is_drawn_where_one_was_trained(report: BalanceReport) -> None:
+    assert 'id="game"' not in balance_page(report)
+    curves = {
+        "gap proxy": [(500, 2.0), (1000, 0.25)],
+        "last-layer <gap>": [(500, 0.5), (1000, 0.125)],
+        "single": [(1, 1)],
+    }
+    text = balance_page(dataclasses.replace(report, game_curves=curves))
+    page = Page(text)
+    assert page.faults == []
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text[text.index('id="game"') :])
+    assert captions == ["gap proxy", "last-layer &lt;gap&gt;"], "a curve needs two points"
+    assert 'aria-label="Gap proxy from 0.25 to 2 against the training step"' in text
+
+
 def test_a_report_without_a_class_is_a_page_still(report: BalanceReport) -> None:
     page = Page(balance_page(dataclasses.replace(report, classes=(), loss_curve={})))
     assert page.faults == []

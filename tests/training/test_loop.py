@@ -22,7 +22,7 @@ from evenscore.data import Dataset, load
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import CheckpointError, DataError, EvenscoreError, RunError, UsageError
 from evenscore.labels import LabelDistribution
-from evenscore.objectives import CBDM, Denoising, Noised
+from evenscore.objectives import CBDM, CountAlignment, Denoising, Mutual, Noised, Objective, WorstClass
 from evenscore.run import Run
 from evenscore.training import Progress, train
 
@@ -64,6 +64,75 @@ def test_a_run_stopped_several_times_ends_bit_for_bit_as_the_uninterrupted_one(
     assert [progress.step for progress in rest] == [4, 5, 6, 6]
     assert rest[-1].event == "done"
     assert_same(tmp_path / "whole", tmp_path / "parts")
+
+
+GAMES: dict[str, Objective] = {
+    "worst-class": WorstClass(step=0.5, adjustment=1.0),
+    "similarity": Mutual(strength=1.0, strength_rule="by-count", coupling="similarity", start=0.3),
+    "alignment": CountAlignment(kappa=5.0, dropout_k0=5.0),
+}
+
+
+@pytest.mark.parametrize("objective", GAMES.values(), ids=GAMES)
+def test_objectives_that_remember_or_know_the_data_go_on_bit_for_bit(
+    tmp_path: Path, digits: Dataset, quick: Quick, objective: Objective
+) -> None:
+    config = quick(steps=4, batch_size=8, accumulate=2, augmentation="crop-shift", objective=objective)
+    finish(digits, tmp_path / "whole", config)
+    stop_after(digits, tmp_path / "parts", config, 1)
+    stop_after(digits, tmp_path / "parts", config, 2)
+    finish(digits, tmp_path / "parts", config)
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    remembered = {key: value for key, value in final(tmp_path / "whole").items() if key.startswith("memory.")}
+    if isinstance(objective, WorstClass):
+        assert float(remembered["memory.log_weights"].abs().min()) > 0
+    else:
+        assert remembered == {}
+    plain = quick(steps=4, batch_size=8, accumulate=2, augmentation="crop-shift")
+    finish(digits, tmp_path / "plain", plain)
+    ours, other = final(tmp_path / "whole"), final(tmp_path / "plain")
+    assert any(not torch.equal(ours[key], other[key]) for key in other if key.startswith("model."))
+
+
+def test_a_checkpoint_without_what_the_objective_remembers_is_refused(
+    tmp_path: Path, digits: Dataset, quick: Quick
+) -> None:
+    config = quick(objective=WorstClass())
+    stop_after(digits, tmp_path / "run", config, 2)
+    folder = tmp_path / "run" / "checkpoints"
+    kept = load_checkpoint(folder)
+    tensors = {key: value for key, value in kept.tensors.items() if not key.startswith("memory.")}
+    evenscore.checkpoint.save_checkpoint(folder, 2, evenscore.checkpoint.Checkpoint(tensors, kept.state))
+    with pytest.raises(RunError, match="does not hold the objective's log_weights"):
+        finish(digits, tmp_path / "run", config)
+
+
+def test_an_objective_is_told_how_much_of_the_budget_is_used(tmp_path: Path, digits: Dataset, quick: Quick) -> None:
+    told.clear()
+    finish(digits, tmp_path / "run", quick(objective=Attentive()))
+    assert told == [(0.0, 0), (0.25, 1), (0.5, 2), (0.75, 3)]
+
+
+told: list[tuple[float, int]] = []
+
+
+@dataclass(frozen=True)
+class Attentive(Denoising):
+    """Plain denoising that counts its steps and writes down what it is told."""
+
+    def __call__(
+        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        told.append((batch.progress, int(batch.memory["steps"])))
+        return super().__call__(denoiser, batch, labels, generator)
+
+    def remember(self, labels: LabelDistribution) -> Mapping[str, Tensor]:
+        return {"steps": torch.zeros((), dtype=torch.int64)}
+
+    def learn(
+        self, memory: Mapping[str, Tensor], batch: Noised, terms: Mapping[str, Tensor], labels: LabelDistribution
+    ) -> Mapping[str, Tensor]:
+        return {"steps": memory["steps"] + 1}
 
 
 def test_a_run_cut_off_between_checkpoints_does_the_lost_steps_again(

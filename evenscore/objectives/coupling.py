@@ -1,0 +1,223 @@
+"""The pull between predictions under two labels at one noisy input, the common part of CBDM, mutual learning and
+alignment.
+
+With h the noise predicted under the row's own label y, h' under another label y', sg the stop-gradient and a mean over
+the elements, row i of a batch adds
+
+    w_i sum_y' Q(y' | y) [ |h - sg(h')|^2 + gamma |sg(h) - h'|^2 ],
+    w_i = strength(y) u(log SNR) ramp(progress), and 0 where the label was dropped.
+
+Law: with ``rows`` below 1 the sum over the batch is estimated from a part of its rows, drawn in proportion to w (by
+systematic sampling), each drawn row counting ``sum(w) / (w_i m)``: the expectation over draws is the full value, and no
+row is evaluated that would count nothing. h is the prediction that the denoising term has computed anyway, so the cost
+is the forward pass of y' on those rows; with gamma = 0 it runs without a gradient.
+
+Laws Q of the other label:
+
+* ``uniform``: drawn, ``1 / K`` for each label; ``uniform-enumerated``: all the others, each ``1 / K``, which is its
+  expectation;
+* ``train``: drawn as in the training set; ``sqrt``: in proportion to the square roots of the counts;
+* ``similarity``: drawn, near classes more than far ones, see :func:`similarity`;
+* ``null``: always the null label, that is the prediction without a label.
+
+Where the drawn label is the row's own the two predictions are one and nothing is pulled (but for the network's dropout,
+whose masks differ between the two).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from evenscore.denoisers.base import Denoiser
+from evenscore.errors import UsageError
+from evenscore.labels import LabelDistribution
+from evenscore.objectives.base import ClassMoments, Noised, per_sample
+from evenscore.objectives.time_weight import TIME_WEIGHTS
+from evenscore.prediction import Prediction
+from evenscore.records import check, check_name
+
+DRAWN = ("uniform", "train", "sqrt")
+LAWS = (*DRAWN, "uniform-enumerated", "similarity", "null")
+STRENGTH_RULES = ("constant", "by-count")
+RAMP = 0.1
+"""Share of the budget over which a coupling that starts late grows to its full strength."""
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The pull on a batch.
+
+    Attributes:
+        law: law Q of the other label, one of :data:`LAWS`.
+        strength: factor of the pull; under ``by-count`` it is kappa.
+        strength_rule: ``constant``, or ``by-count``: ``strength / n_y`` for a row of a class with ``n_y`` training samples.
+        time_weight: u, one of :data:`~evenscore.objectives.time_weight.TIME_WEIGHTS`.
+        gamma: weight of the commitment term, which moves the prediction under the other label.
+        start: share of the budget after which the pull begins, growing linearly over a tenth of the budget; 0 is at full
+            strength from the first step.
+        rows: share of the batch's rows on which it is evaluated, above 0 to 1.
+        similar: (K, K) law of ``similarity``.
+
+    Raises:
+        UsageError: an unknown name, or a number outside its range.
+    """
+
+    law: str = "uniform"
+    strength: float = 1.0
+    strength_rule: str = "constant"
+    time_weight: str = "vanishing"
+    gamma: float = 0.0
+    start: float = 0.0
+    rows: float = 1.0
+    similar: Tensor | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_name("coupling", self.law, LAWS)
+        check_name("strength_rule", self.strength_rule, STRENGTH_RULES)
+        check_name("time_weight", self.time_weight, TIME_WEIGHTS)
+        check("gamma", self.gamma, self.gamma >= 0, "at least 0")
+        check("start", self.start, 0 <= self.start < 1, "from 0 to below 1")
+        check("rows", self.rows, 0 < self.rows <= 1, "above 0 to 1")
+
+    def __call__(
+        self,
+        denoiser: Denoiser,
+        prediction: Prediction,
+        batch: Noised,
+        labels: LabelDistribution,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Terms ``pull`` (B,) and, with a commitment, ``commitment`` (B,); none where the strength is 0.
+
+        Args:
+            denoiser: what predicted.
+            prediction: its prediction for ``batch`` under ``batch.y_in``.
+            batch: the noised batch.
+            labels: the training law.
+            generator: of the rows and the other labels.
+        """
+        if self.strength * self.ramp(batch.progress) == 0:
+            return {}
+        weight = self.weights(denoiser, batch, labels)
+        x_t, t, y, h = batch.x_t, batch.t, batch.y, prediction.eps
+        if self.rows == 1:
+            gaps = self._gaps(denoiser, h, x_t, t, y, labels, generator)
+            return {name: weight * gap for name, gap in gaps.items()}
+        index, share = draw_rows(weight, self.rows, generator)
+        gaps = self._gaps(denoiser.rows(index), h[index], x_t[index], t[index], y[index], labels, generator)
+        return {name: gap.new_zeros(len(y)).index_add(0, index, share * gap) for name, gap in gaps.items()}
+
+    def ramp(self, progress: float) -> float:
+        """Share of the full strength at a share of the budget."""
+        return min(1.0, max(0.0, (progress - self.start) / RAMP)) if self.start > 0 else 1.0
+
+    def weights(self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution) -> Tensor:
+        """(B,) w: strength of each row times time weight, 0 where the label was dropped.
+
+        Under ``similarity`` it holds the sum of the row's Q too, so that other labels are drawn from Q divided by its sum.
+        """
+        level = TIME_WEIGHTS[self.time_weight](denoiser.process.log_snr(batch.t))
+        weight = self.strength * self.ramp(batch.progress) * level * batch.kept
+        if self.strength_rule == "by-count":
+            weight = weight / torch.tensor(labels.counts).clamp_min(1).to(weight)[batch.y]
+        if self.law == "similarity":
+            weight = weight * self._similar().sum(1).to(weight)[batch.y]
+        return weight
+
+    def _gaps(
+        self,
+        denoiser: Denoiser,
+        h: Tensor,
+        x_t: Tensor,
+        t: Tensor,
+        y: Tensor,
+        labels: LabelDistribution,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Squared distances (n,) to the predictions under the other labels, as they move h, and as they move the others."""
+        found: dict[str, Tensor] = {}
+        for other, share in self._others(y, labels, generator):
+            with torch.no_grad() if self.gamma == 0 else nullcontext():
+                pulled = denoiser.predict(x_t, t, other).eps
+            gaps = {"pull": share * per_sample((h - pulled.detach()).square())}
+            if self.gamma > 0:
+                gaps["commitment"] = self.gamma * share * per_sample((h.detach() - pulled).square())
+            found = {name: found[name] + gap if found else gap for name, gap in gaps.items()}
+        return found
+
+    def _others(
+        self, y: Tensor, labels: LabelDistribution, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, float]]:
+        """Other labels (n,) of rows with labels ``y``, and what each counts."""
+        classes = labels.num_classes
+        if self.law == "null":
+            yield torch.full_like(y, classes), 1.0
+        elif self.law == "uniform-enumerated":
+            for step in range(1, classes):
+                yield (y + step) % classes, 1 / classes
+        elif self.law == "similarity":
+            law = self._similar()[y.cpu()]
+            law = torch.where(law.sum(1, keepdim=True) > 0, law, torch.ones_like(law))
+            yield torch.multinomial(law, 1, generator=generator)[:, 0].to(y.device), 1.0
+        else:
+            yield labels.sample(len(y), generator, self.law).to(y.device), 1.0
+
+    def _similar(self) -> Tensor:
+        if self.similar is None:
+            raise UsageError(
+                "coupling=similarity was not told where the classes lie: bind the objective to the training data first"
+            )
+        return self.similar
+
+
+def draw_rows(weight: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Rows drawn in proportion to their weight, and what each of them counts.
+
+    Systematic sampling: one uniform number places m equally spaced marks on the line of the weights laid end to end, so row i
+    is drawn ``m w_i / sum(w)`` times in expectation, rounded down or up.
+
+    Args:
+        weight: (B,) at least 0.
+        share: m as a share of B, rounded up.
+        generator: on the CPU.
+
+    Returns:
+        Indices (m,), and ``sum(w) / m`` ().
+    """
+    line = weight.detach().double().cpu().cumsum(0)
+    m = math.ceil(share * len(weight))
+    marks = (torch.arange(m, dtype=torch.float64) + torch.rand(1, generator=generator, dtype=torch.float64)) / m
+    index = torch.searchsorted(line, marks * line[-1], right=True).clamp_max(len(weight) - 1)
+    return index.to(weight.device), weight.sum() / m
+
+
+def similarity(moments: ClassMoments, width: float) -> Tensor:
+    """The law of ``similarity``: ``Q_kj = exp(-d_kj^2 / (2 width^2 u^2)) / K``, (K, K), float64, with a zero diagonal.
+
+    ``d_kj^2 = max(0, |m_k - m_j|^2_S - D (1/n_k + 1/n_j))`` is the squared distance of the class means in the
+    covariance S inside the classes, less what the error of means of ``n_k`` and ``n_j`` samples adds to it, so that two
+    classes of one law are near whatever their counts. The unit u is the median over classes of the distance to the
+    nearest other class. Rows are not normalised: a class that is far from all others is left alone. A class without
+    samples has no neighbours.
+
+    Args:
+        moments: of the training set.
+        width: distance at which classes begin to count as far, in units of u.
+    """
+    counts = torch.tensor(moments.counts, dtype=torch.float64)
+    classes, dim = moments.means.shape
+    ridge = 1e-6 * moments.within.diagonal().mean().clamp_min(1e-12)
+    root = torch.linalg.cholesky(moments.within + ridge * torch.eye(dim, dtype=torch.float64))
+    white = torch.linalg.solve_triangular(root, moments.means.T, upper=False).T
+    error = dim * (1 / counts.clamp_min(1)[:, None] + 1 / counts.clamp_min(1))
+    square = (torch.cdist(white, white).square() - error).clamp_min(0)
+    there = (counts[:, None] > 0) & (counts > 0) & ~torch.eye(classes, dtype=torch.bool)
+    nearest = torch.where(there, square, torch.inf).min(1).values
+    unit = nearest[nearest.isfinite()].median().clamp_min(1e-12)
+    return torch.where(there, torch.exp(-square / (2 * width**2 * unit)), 0.0) / classes
