@@ -116,7 +116,7 @@ class QuadraticGame:
         )
 
     def gaps(self, profile: Tensor) -> Tensor:
-        """(K,) how much each player would gain by its best response: at least 0, and 0 at a Nash equilibrium.
+        """(K,) how much each player would gain by its best response: at least 0 within the ball, and 0 at equilibrium.
 
         The difference of the two losses is ``<G, A - BR> + 1/2 <(A - BR) H, A - BR>`` with G the gradient at BR, which is 0
         inside the ball; computed so, it has no cancellation.
