@@ -32,6 +32,7 @@ from scipy.stats import t as student
 
 from benchmarks.eye import GROUPS, Eye
 from benchmarks.runner import Outcome
+from benchmarks.study_table import markdown
 from evenscore.checkpoint import write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
@@ -128,6 +129,8 @@ def run(args: argparse.Namespace) -> Outcome:
             name, setting, args.data, args.judge, str(args.out / ("quick" if args.quick else name)), args.guidance
         )
         values[name] = compare(study, args.methods, args.seeds, args.workers)
+    if args.markdown:
+        args.markdown.write_text(markdown(values), encoding="utf-8")
     complete = all(len(of["table"]) == len(args.methods) for of in values.values())
     bound = {"every method judged on every seed": True}
     return Outcome({**values, "every method judged on every seed": complete}, bound, complete)

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.balance_study import METHODS, SETTINGS, Study, paired, part
 from benchmarks.eye import Eye, energy
+from benchmarks.study_table import markdown
 from evenscore.data import load
 from evenscore.sampling import labels_for
 
@@ -59,3 +60,16 @@ def test_held_out_samples_judge_themselves_well() -> None:
     assert found["energy"]["mean"] < 0.05
     noise = torch.rand(200, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert eye.judge(noise, labels_for([20] * 10).numpy(), ("head",) * 10)["energy"]["mean"] > 0.5
+
+
+def test_the_tables_say_what_differs() -> None:
+    row = {
+        "steps": 10,
+        "energy": dict.fromkeys(("mean", "worst", "head", "medium", "tail"), 0.5),
+        "agreement": dict.fromkeys(("mean", "worst", "head", "medium", "tail"), 0.9),
+        "energy against plain": {key: [-0.3, -0.2, -0.1] for key in ("mean", "worst", "tail")},
+    }
+    study = {"cost of a step": {"cbdm": 2.0}, "chosen": {"cbdm": {"lr": 1e-3, "dropout": 0.0}}, "table": {"cbdm": row}}
+    text = markdown({"digits": study})
+    assert "-0.200 [-0.300, -0.100]*" in text
+    assert "| cbdm | 0.001 | 0 | 10 | 2.00 |" in text
