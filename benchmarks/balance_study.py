@@ -38,7 +38,7 @@ from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import DataError, UsageError
 from evenscore.games.heads import HeadSettings
-from evenscore.run import Run
+from evenscore.run import DataCard, Run
 from evenscore.sampling import Sampler, generate, labels_for
 from evenscore.training import train
 from evenscore.training.finish import Finisher
@@ -66,6 +66,23 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "alignment": {"objective": "alignment", "policy": "uniform"},
     "worst-class": {"objective": "worst-class", "policy": "uniform"},
 }
+FOUND = {"policy": "as-found", "time_weight": "reference"}
+REMEDIES: Mapping[str, Mapping[str, Any]] = {
+    "mutual, strong, as found": {"objective": "mutual", "strength": 1.0, **FOUND},
+    "mutual, kappa 10, similarity, as found": {
+        "objective": "mutual",
+        "strength": 10.0,
+        "strength_rule": "by-count",
+        "coupling": "similarity",
+        **FOUND,
+    },
+    "mutual, late": {"objective": "mutual", "strength": 1.0, "start": 0.5, **FOUND},
+    "mutual, trunk players": {"objective": "mutual", "strength": 1.0, "players": "trunk", **FOUND},
+    "alignment, kappa 10, as found": {"objective": "alignment", "kappa": 10.0, **FOUND},
+    "cbdm, rows 1/4": {"objective": "cbdm", "policy": "as-found", "rows": 0.25},
+}
+"""Other strengths, time weights, batches, schedules and strategies, for when the first forms do not help."""
+EVERY: Mapping[str, Mapping[str, Any]] = {**METHODS, **REMEDIES}
 TUNED_SEED = 1000
 
 
@@ -107,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="paired seeds")
     parser.add_argument("--guidance", type=float, default=2.0, help="guidance scale of all methods")
     parser.add_argument(
-        "--methods", nargs="+", default=[*METHODS, HEADS], choices=[*METHODS, HEADS], help="which methods"
+        "--methods", nargs="+", default=[*METHODS, HEADS], choices=[*EVERY, HEADS], help="which methods"
     )
     parser.add_argument("--steps", type=int, help="optimiser steps of plain denoising, instead of the study's own")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
@@ -140,7 +157,7 @@ def compare(study: Study, methods: list[str], seeds: int, workers: int) -> dict[
     """Costs, chosen settings, figures and paired differences of one data set."""
     trained = [method for method in methods if method != HEADS]
     study.hold()
-    costs = study.kept("costs", lambda: study.costs([*METHODS]))
+    costs = {method: study.cost(method) for method in trained}
     with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         grid = [(m, lr, dropout) for m in trained for lr in study.setting.rates for dropout in study.setting.dropouts]
         tuned = list(pool.map(study.tuned, *zip(*[(*place, costs[place[0]]) for place in grid], strict=True)))
@@ -246,27 +263,32 @@ class Study:
             "precision": self.setting.precision,
             "previews": 0,
         }
-        return TrainConfig.from_mapping({**METHODS[method], **common, "checkpoint_every": 10_000})
+        return TrainConfig.from_mapping({**EVERY[method], **common, "checkpoint_every": 10_000})
 
-    def costs(self, methods: list[str], rounds: int = 9, steps: int = 4) -> dict[str, float]:
-        """Processor time of a step of each method, as a multiple of plain denoising's: medians of paired rounds."""
+    def cost(self, method: str) -> float:
+        """Processor time of a step of a method, as a multiple of plain denoising's; 1 where it is less."""
+        found: float = self.kept(f"cost_{slug(method)}", lambda: max(1.0, self._cost(method)))
+        return found
+
+    def _cost(self, method: str, rounds: int = 9, steps: int = 4) -> float:
+        """The median over rounds in which both train in turn, after one to warm up."""
         torch.set_num_threads(1)
         base = Path(self.out) / "costs"
-        trainers = {}
-        for method in methods:
-            shutil.rmtree(base / method, ignore_errors=True)
-            config = resolve(self.config(method, 1e-3, 0.0, 0, 10_000), self.data)
-            trainers[method] = Trainer(Run.create(base / method, config, _card(self.data)), self.data)
-        spent: dict[str, list[float]] = {method: [] for method in methods}
+        shutil.rmtree(base, ignore_errors=True)
+        spent: tuple[list[float], list[float]] = ([], [])
+        trainers = [self._trainer(name, base / str(i)) for i, name in enumerate((method, PLAIN))]
         for _ in range(rounds + 1):
-            for method, trainer in trainers.items():
+            for trainer, into in zip(trainers, spent, strict=True):
                 started = time.process_time()
                 for _ in range(steps):
                     trainer.one_step()
-                spent[method].append(time.process_time() - started)
+                into.append(time.process_time() - started)
         shutil.rmtree(base)
-        pairs = {m: [a / b for a, b in zip(spent[m][1:], spent[PLAIN][1:], strict=True)] for m in methods}
-        return {method: max(1.0, median(ratios)) for method, ratios in pairs.items()}
+        return median(ours / plain for ours, plain in zip(spent[0][1:], spent[1][1:], strict=True))
+
+    def _trainer(self, method: str, path: Path) -> Trainer:
+        config = resolve(self.config(method, 1e-3, 0.0, 0, 10_000), self.data)
+        return Trainer(Run.create(path, config, DataCard.of(self.data)), self.data)
 
     def tuned(self, method: str, lr: float, dropout: float, cost: float) -> dict[str, Any]:
         """One place of the grid on the seed that chooses."""
@@ -327,15 +349,12 @@ class Study:
 
 def part(method: str, lr: float, dropout: float, seed: int) -> str:
     """The name of a part."""
-    return (
-        f"{method.replace(', ', '-').replace(' + ', '+').replace('/', '-').replace(' ', '-')}_{lr:g}_{dropout:g}_{seed}"
-    )
+    return f"{slug(method)}_{lr:g}_{dropout:g}_{seed}"
 
 
-def _card(data: Dataset) -> Any:
-    from evenscore.run import DataCard
-
-    return DataCard.of(data)
+def slug(method: str) -> str:
+    """A method's name as a part of a file name."""
+    return method.replace(", ", "-").replace(" + ", "+").replace("/", "-").replace(" ", "-")
 
 
 def _say(text: str) -> None:

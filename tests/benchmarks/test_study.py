@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.balance_study import METHODS, SETTINGS, Study, paired, part
+from benchmarks.balance_study import EVERY, SETTINGS, Study, paired, part
 from benchmarks.eye import Eye, energy
 from benchmarks.study_table import markdown
 from evenscore.data import load
@@ -39,13 +39,13 @@ def test_paired_intervals_are_students() -> None:
 
 
 def test_parts_have_names_that_are_files_and_differ() -> None:
-    names = {part(method, 1e-3, 0.1, 0) for method in METHODS}
-    assert len(names) == len(METHODS)
+    names = {part(method, 1e-3, 0.1, 0) for method in EVERY}
+    assert len(names) == len(EVERY)
     assert not any(set(name) & set(" /+,") for name in names)
 
 
 def test_every_method_is_a_configuration() -> None:
-    for method in METHODS:
+    for method in EVERY:
         study = Study("digits", SETTINGS["digits"], None, None, "out", 2.0)
         assert study.config(method, 1e-3, 0.0, 0, 10).objective is not None
 
