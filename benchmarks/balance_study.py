@@ -128,6 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, help="optimiser steps of plain denoising, instead of the study's own")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--markdown", type=Path, help="a file for the tables, as they stand in the docs")
     parser.add_argument(
         "--quick", action="store_true", help="digits only, 150 steps, one place on the grid: a few minutes"
     )
