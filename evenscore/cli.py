@@ -13,6 +13,24 @@ from typing import Annotated
 
 import typer
 
+from evenscore.commands.options import (
+    ConfigFile,
+    Data,
+    Guidance,
+    Interval,
+    Json,
+    Minutes,
+    Network,
+    Nfe,
+    ObjectiveName,
+    Out,
+    RunPath,
+    Seed,
+    Settings,
+    Solver,
+    Steps,
+    Strict,
+)
 from evenscore.errors import EvenscoreError
 
 MISUSE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -29,42 +47,6 @@ app = typer.Typer(
 
 SPINS = "20000"
 """How long an OpenMP thread spins before it sleeps: the library's own 300000 stalls a busy machine and gains nothing."""
-
-DATA_HELP = (
-    "A folder of images (FOLDER/class/image.png, FOLDER/train/class/..., or with metadata.csv), an .npz archive, or the "
-    "built-in digits. A long-tailed part of it: NAME:factor=50,seed=0."
-)
-Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `evenscore train` made.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write; nothing that exists is overwritten.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image instead of skipping it.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same result.")]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Train for so many minutes.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Train for so many optimiser steps.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="A setting, such as lr=3e-4 or tau=0.5; may be repeated; all: `evenscore list settings`.",
-    ),
-]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings; --set goes before it.")]
-ObjectiveName = Annotated[
-    str | None, typer.Option("--objective", help="How to learn from unequal classes: see `evenscore list objectives`.")
-]
-Network = Annotated[
-    str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base or auto.")
-]
-Solver = Annotated[str, typer.Option("--solver", help="Sampler: see `evenscore list solvers`.")]
-Nfe = Annotated[int, typer.Option("--nfe", help="Network evaluations per sample; more is slower and finer.")]
-Guidance = Annotated[
-    float, typer.Option("--guidance", help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.")
-]
-Interval = Annotated[
-    str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")
-]
 
 
 @app.command()
@@ -314,10 +296,58 @@ def likelihood(
     run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict), json)
 
 
+@app.command()
+def evaluate(
+    samples: Annotated[
+        Path, typer.Argument(metavar="RUN|DIR", help="A run, a folder of images by class, or an .npz of `sample`.")
+    ],
+    reference: Annotated[str, typer.Option("--reference", metavar="DATA", help="The real data to compare with.")],
+    features: Annotated[
+        str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")
+    ] = "domain",
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="A,B,...", help="What to measure: see `evenscore list metrics`."),
+    ] = None,
+    reference_part: Annotated[
+        str | None,
+        typer.Option("--reference-part", help="train or test part of the reference; test where there is one."),
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option("--per-class", help="Samples of each class; 200 of a run, all of a folder.")
+    ] = None,
+    trained_on: Annotated[
+        str | None,
+        typer.Option("--trained-on", metavar="DATA", help="The data that the samples were learned from, for copies."),
+    ] = None,
+    solver: Solver = "dpm++2m",
+    nfe: Nfe = 12,
+    guidance: Guidance = 2.0,
+    guidance_interval: Interval = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A JSON file to write as well.")] = None,
+    json: Json = False,
+) -> None:
+    """How good generated samples are, class by class: distances, precision and recall, label agreement, copies.
+
+    Every figure has an interval, for all samples, by group, by class and for the worst class. A distance is called FID only
+    with --features inception:pt_inception-2015-12-05-6726825d.pth. Example: evenscore evaluate run --reference digits.
+    """
+    from evenscore.commands.evaluate import EvaluateRequest
+    from evenscore.commands.evaluate import run as run_evaluation
+    from evenscore.commands.sample import sampler
+    from evenscore.evaluation import Settings
+
+    names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
+    settings = Settings(features, names, reference_part, seed=seed)
+    how = sampler(solver, nfe, guidance, guidance_interval)
+    run_evaluation(EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out), json)
+
+
 @app.command(name="list")
 def list_(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="objectives, solvers, settings, networks, processes, ...")
+        str, typer.Argument(metavar="KIND", help="objectives, solvers, settings, metrics, features, networks, ...")
     ],
     json: Json = False,
 ) -> None:

@@ -11,6 +11,8 @@ from evenscore.commands.terminal import emit, show_table
 from evenscore.configuration import TrainConfig
 from evenscore.data import AUGMENTATIONS, POLICIES, SOURCES
 from evenscore.errors import unknown
+from evenscore.evaluation import ASKABLE
+from evenscore.features import FEATURES
 from evenscore.guidance import GUIDANCE
 from evenscore.networks.mlp import MLP_SIZES
 from evenscore.networks.unet import UNET_SIZES
@@ -90,5 +92,7 @@ KINDS: Mapping[str, Callable[[], Entries]] = {
     "policies": lambda: _described(POLICIES),
     "augmentations": lambda: _described(AUGMENTATIONS),
     "data": lambda: _described(SOURCES),
+    "features": lambda: _described(FEATURES),
+    "metrics": lambda: [(name, f"{m.words} ({m.direction} is better)", "") for name, m in ASKABLE.items()],
     "settings": lambda: _attributes(TrainConfig),
 }

@@ -1,0 +1,44 @@
+"""Arguments and options that several commands share, so that they read alike everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_HELP = (
+    "A folder of images (FOLDER/class/image.png, FOLDER/train/class/..., or with metadata.csv), an .npz archive, or the "
+    "built-in digits. A long-tailed part of it: NAME:factor=50,seed=0."
+)
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `evenscore train` made.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write; nothing that exists is overwritten.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image instead of skipping it.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same result.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Train for so many minutes.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Train for so many optimiser steps.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, such as lr=3e-4 or tau=0.5; may be repeated; all: `evenscore list settings`.",
+    ),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings; --set goes before it.")]
+ObjectiveName = Annotated[
+    str | None, typer.Option("--objective", help="How to learn from unequal classes: see `evenscore list objectives`.")
+]
+Network = Annotated[
+    str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base or auto.")
+]
+Solver = Annotated[str, typer.Option("--solver", help="Sampler: see `evenscore list solvers`.")]
+Nfe = Annotated[int, typer.Option("--nfe", help="Network evaluations per sample; more is slower and finer.")]
+Guidance = Annotated[
+    float, typer.Option("--guidance", help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.")
+]
+Interval = Annotated[
+    str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")
+]

@@ -1,0 +1,185 @@
+"""Generated samples that are to be judged, batch by batch: drawn from a run, read from a folder or from an archive.
+
+Law: a batch is gone once it was looked at, so memory does not grow with the number of samples; every class of the reference
+has samples; and images come as they would be read from files, in 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenscore.checkpoint import pointed
+from evenscore.data import Dataset, from_uint8, to_uint8
+from evenscore.errors import DataError, UsageError
+from evenscore.run import Run
+from evenscore.sampling import Sampler, generate, labels_for
+
+BATCH = 100
+
+
+class Part(NamedTuple):
+    """Some generated samples.
+
+    Attributes:
+        x: (B, C, H, W) in [-1, 1], or (B, D).
+        labels: (B,) int64, in the order of the reference's classes.
+        numbers: number of each sample.
+    """
+
+    x: Tensor
+    labels: Tensor
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """Generated samples, read anew each time.
+
+    Attributes:
+        name: run, folder or archive.
+        class_names: its classes, in the order of ``counts``.
+        shape: of one sample, (C, H, W) or (D,).
+        counts: samples of each class.
+        parts: gives them, labels numbered as ``class_names``.
+        made: how they were made, by name: sampler, evaluations, guidance, seed, checkpoint; what is not known is absent.
+        trained_counts: training samples of each class, None where not known.
+        notes: what a reader has to know.
+        without: what a class without samples is: ``refused``, or ``left out`` of the whole.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    shape: tuple[int, ...]
+    counts: tuple[int, ...]
+    parts: Callable[[], Iterator[Part]]
+    made: Mapping[str, Any] = field(default_factory=dict)
+    trained_counts: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+    without: Literal["refused", "left out"] = "refused"
+
+    def matched(self, reference: Dataset) -> Generated:
+        """The same samples with labels in the order of the reference's classes.
+
+        Raises:
+            DataError: other classes, samples of another shape, or a class without samples.
+        """
+        check_classes(self.name, self.class_names, reference)
+        check_shape(self.name, self.shape, reference)
+        empty = [name for name, count in zip(self.class_names, self.counts, strict=True) if count == 0]
+        if empty and self.without == "refused":
+            raise DataError(f"{self.name} has no samples of class {empty[0]!r}: give generated samples of every class")
+        place = torch.tensor([reference.class_names.index(name) for name in self.class_names])
+        inverse = torch.argsort(place).tolist()
+
+        def parts() -> Iterator[Part]:
+            return (part._replace(labels=place[part.labels]) for part in self.parts())
+
+        trained = None if self.trained_counts is None else tuple(self.trained_counts[i] for i in inverse)
+        counts = tuple(self.counts[i] for i in inverse)
+        notes = self.notes + ((f"no generated samples of {', '.join(empty)}: left out",) if empty else ())
+        return replace(
+            self,
+            class_names=reference.class_names,
+            counts=counts,
+            parts=parts,
+            trained_counts=trained,
+            notes=notes,
+        )
+
+
+def check_classes(name: str, class_names: Sequence[str], reference: Dataset) -> None:
+    """Refuse other classes than those of the reference; their order may differ.
+
+    Raises:
+        DataError: names the first class that only one of the two has.
+    """
+    strange = [c for c in class_names if c not in reference.class_names]
+    lacking = [c for c in reference.class_names if c not in class_names]
+    if strange or lacking:
+        what = f"the class {strange[0]!r} that the reference lacks" if strange else f"no class {lacking[0]!r}"
+        raise DataError(
+            f"{name} has {what}, and the reference {reference.name} has {reference.num_classes} classes to its "
+            f"{len(class_names)}: give a reference with the same classes"
+        )
+
+
+def check_shape(name: str, shape: Sequence[int], reference: Dataset) -> None:
+    """Refuse samples of another shape than those of the reference.
+
+    Raises:
+        DataError: another number of channels, or other sides.
+    """
+    if tuple(shape) == reference.shape:
+        return
+    if len(shape) == len(reference.shape) == 3:
+        if shape[0] != reference.shape[0]:
+            kinds = {1: "grey", 3: "colour"}
+            raise DataError(
+                f"{name} holds {kinds[shape[0]]} images and the reference {reference.name} {kinds[reference.shape[0]]} ones: "
+                "give a reference with the same channels"
+            )
+        height, width = shape[1:]
+        raise DataError(
+            f"{name} holds images of {height}x{width} pixels and the reference {reference.name} of "
+            f"{reference.shape[1]}x{reference.shape[2]}: write the reference as DATA:size={height}x{width}"
+        )
+    raise DataError(
+        f"{name} holds samples of shape {tuple(shape)} and the reference {reference.name} of shape {reference.shape}: "
+        "give data of the same kind"
+    )
+
+
+def of_run(run: Run, per_class: int, sampler: Sampler, seed: int) -> Generated:
+    """Exactly ``per_class`` samples of each class, drawn with the averaged weights of the last checkpoint.
+
+    Raises:
+        UsageError: fewer than one sample of each class.
+    """
+    if per_class < 1:
+        raise UsageError(f"--per-class {per_class} cannot be used: give at least 1")
+    card = run.card
+    labels = labels_for((per_class,) * len(card.class_names))
+
+    def parts() -> Iterator[Part]:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        batches = generate(run.denoiser(), labels, seed=seed, sampler=sampler, batch_size=BATCH, device=device)
+        for batch in batches:
+            x = from_uint8(to_uint8(batch.x)) if len(card.shape) == 3 else batch.x
+            yield Part(x, batch.labels, batch.indices)
+
+    guidance = "classifier-free; 0 unconditional, 1 plain conditional"
+    made = {
+        "run": run.path.name,
+        "checkpoint": pointed(run.checkpoints, "last"),
+        "weights": "moving average",
+        "sampler": sampler.solver,
+        "grid": sampler.grid,
+        "nfe": sampler.nfe,
+        "guidance": sampler.guidance,
+        "guidance_convention": guidance,
+        "guidance_interval": sampler.interval,
+        "solver_settings": dict(sampler.settings),
+        "sampling_seed": seed,
+        "trained_on": card.spec,
+    }
+    counts = (per_class,) * len(card.class_names)
+    return Generated(str(run.path), card.class_names, card.shape, counts, parts, made, card.counts)
+
+
+def of_dataset(data: Dataset, per_class: int | None = None) -> Generated:
+    """Samples that are in memory already, at most ``per_class`` of each class."""
+    rows = np.sort(np.concatenate([data.of_class(k)[:per_class] for k in range(data.num_classes)]))
+
+    def parts() -> Iterator[Part]:
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            yield Part(data.tensor(part), torch.from_numpy(data.labels[part]), tuple(part.tolist()))
+
+    counts = np.bincount(data.labels[rows], minlength=data.num_classes)
+    return Generated(data.name, data.class_names, data.shape, tuple(counts.tolist()), parts)
