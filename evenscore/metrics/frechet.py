@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -174,9 +175,9 @@ def frechet_estimates(generated: Any, reference: Any, resampling: Resampling) ->
     value = frechet_distance(first, second)
     if resampling.replicates == 0:
         return {"frechet": Estimate(value, torch.empty(0, dtype=torch.float64))}
-    counts = resampling.counts(len(x), "generated"), resampling.counts(len(y), "reference")
     phi = influence(x, first, second), influence(y, second, first)
-    moved = counts[0] @ phi[0] / len(x) + counts[1] @ phi[1] / len(y)
+    moved = resampling.counts(len(x), "generated") @ phi[0] / len(x)
+    moved += resampling.counts(len(y), "reference") @ phi[1] / len(y)
     times = DIVISIONS if min(len(x), len(y)) < MANY else FEWER
     divisions = [_divided((x, y), phi, resampling.generator("division", i)) for i in range(times)]
     divided = torch.tensor(divisions, dtype=torch.float64)
@@ -189,16 +190,25 @@ def frechet_estimates(generated: Any, reference: Any, resampling: Resampling) ->
 
 
 def _divided(sides: tuple[Tensor, Tensor], phi: tuple[Tensor, Tensor], draws: torch.Generator) -> float:
-    """d_3 - 3 d_2 of one division of both sides, influences taken off."""
-    orders = [torch.randperm(len(side), generator=draws) for side in sides]
+    """d_3 - 3 d_2 of one division of both sides into sixths, influences taken off; halves and thirds are made of them."""
+    sixths: list[list[tuple[FeatureStatistics, float]]] = []
+    for side, influences in zip(sides, phi, strict=True):
+        rows = torch.randperm(len(side), generator=draws).tensor_split(6)
+        sixths.append([(FeatureStatistics.of(side[row]), float(influences[row].sum())) for row in rows])
     total = 0.0
     for parts, weight in ((2, -3.0), (3, 1.0)):
-        for rows in zip(*(order.tensor_split(parts) for order in orders), strict=True):
-            x, y = (FeatureStatistics.of(side[row]) for side, row in zip(sides, rows, strict=True))
-            linear = sum(float(influences[row].mean()) for influences, row in zip(phi, rows, strict=True))
+        size = 6 // parts
+        for start in range(0, 6, size):
+            (x, first), (y, second) = (_together(of_side[start : start + size]) for of_side in sixths)
             distance = _distance(x.mean, x.covariance, y.mean, y.covariance)
-            total += weight / parts * (distance - linear)
+            total += weight / parts * (distance - first - second)
     return total
+
+
+def _together(parts: list[tuple[FeatureStatistics, float]]) -> tuple[FeatureStatistics, float]:
+    """Statistics of all parts, and the mean of their influences."""
+    statistics = reduce(FeatureStatistics.merge, (part for part, _ in parts))
+    return statistics, sum(influence for _, influence in parts) / statistics.count
 
 
 def influence(x: Tensor, own: FeatureStatistics, other: FeatureStatistics) -> Tensor:

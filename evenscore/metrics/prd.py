@@ -8,8 +8,9 @@ in each cluster, the curve is, over 1001 angles with slope l = tan(angle),
 
 Law: curves are averaged over 10 clusterings, then F is read off; both F are 1 for equal shares and 0 for sets that share no
 cluster. F_8 weighs recall, F_1/8 precision. Counting noise keeps both below 1 even for one law, the more the fewer samples,
-so an interval is for the value that samples of these sizes give on average. Replicates weigh rows by counts in the same
-clusterings.
+so an interval is for the value that samples of these sizes give on average. Drawing with replacement would
+double that noise, so replicates are subsamples in the same clusterings; what the choice of clusterings adds is measured
+by the scatter of the runs.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from torch import Tensor
 
 from evenscore.errors import UsageError
 from evenscore.metrics.base import as_pair
-from evenscore.metrics.interval import Estimate, Resampling
+from evenscore.metrics.interval import Estimate, Resampling, stretched
 from evenscore.random import derive_seed
 
+NAMES = ("f8", "f1/8")
 CLUSTERS_PER_CLASS, RUNS, ANGLES, BETA = 20, 10, 1001, 8.0
 REPLICATE_ANGLES = 101
 """Angles of a replicate: its F changes in the fourth digit, its scatter not at all."""
@@ -44,7 +46,7 @@ def prd(generated: Any, reference: Any, *, classes: int, seed: int) -> tuple[flo
 
 
 def prd_estimates(generated: Any, reference: Any, resampling: Resampling, *, classes: int) -> dict[str, Estimate]:
-    """``f8`` and ``f1/8`` with bootstrap replicates.
+    """``f8`` and ``f1/8`` with replicates from subsamples.
 
     Raises:
         DataError: features that do not compare.
@@ -60,9 +62,25 @@ def prd_estimates(generated: Any, reference: Any, resampling: Resampling, *, cla
     labels = [cluster(torch.cat([x, y]), clusters, derive_seed(resampling.seed, "prd", run)) for run in range(RUNS)]
     ones = torch.ones(1, len(x), dtype=torch.float64), torch.ones(1, len(y), dtype=torch.float64)
     values = _both(*ones, labels, clusters, ANGLES)
-    counts = resampling.counts(len(x), "generated"), resampling.counts(len(y), "reference")
-    replicates = _both(*counts, labels, clusters, REPLICATE_ANGLES)
-    return {name: Estimate(float(v), r) for name, v, r in zip(("f8", "f1/8"), values, replicates, strict=True)}
+    if resampling.replicates == 0:
+        return {name: Estimate(float(v), ones[0][0, :0]) for name, v in zip(NAMES, values, strict=True)}
+    kept = _masks(len(x), "generated", resampling), _masks(len(y), "reference", resampling)
+    found = _both(*kept, labels, clusters, REPLICATE_ANGLES)
+    single = zip(*(_both(*ones, [run], clusters, REPLICATE_ANGLES) for run in labels), strict=True)
+    estimates = {}
+    for name, value, subsampled, runs in zip(NAMES, values, found, single, strict=True):
+        estimate = stretched(float(value), subsampled)
+        draws = resampling.generator("generated", name)
+        choice = torch.randn(resampling.replicates, dtype=torch.float64, generator=draws)
+        spread = torch.cat(runs).std() / RUNS**0.5
+        estimates[name] = Estimate(estimate.value, estimate.replicates + spread * choice)
+    return estimates
+
+
+def _masks(n: int, side: str, resampling: Resampling) -> Tensor:
+    """The subsample of each replicate as weights (B,n) that sum to n."""
+    kept = torch.stack([resampling.subset(n, side, b) for b in range(resampling.replicates)]).double()
+    return kept * n / kept.sum(1, keepdim=True)
 
 
 def cluster(rows: Tensor, clusters: int, seed: int) -> Tensor:
