@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.judge import load_judge, read
+from benchmarks.judge import read
 from evenscore.data import Dataset, load, to_uint8
+from evenscore.features.judge import Judge
+from evenscore.metrics.energy import energy_distance
 from evenscore.random import generator
 
 GROUPS = ("worst", "head", "medium", "tail")
@@ -51,7 +53,7 @@ class Eye:
     @classmethod
     def of_judge(cls, path: Path, data: Dataset) -> Eye:
         """A frozen network, and its features in units of their spread."""
-        judge = load_judge(path)
+        judge = Judge(path)
         assert data.test is not None
         spread = read(judge, data.test.values).features.std()
 
@@ -65,7 +67,7 @@ class Eye:
         """Agreement and energy distance: mean, worst class, by group and by class; and the figure that chooses."""
         features, classes = self.features(to_uint8(x.clamp(-1, 1)))
         right = [float((classes[y == k] == k).mean()) for k in range(len(groups))]
-        far = {half: [energy(features[y == k], real[k]) for k in real] for half, real in self.real.items()}
+        far = {half: [energy_distance(features[y == k], real[k]) for k in real] for half, real in self.real.items()}
         return {
             "choice": float(np.mean(far["choice"])),
             "agreement": _grouped(right, groups, min),
@@ -78,10 +80,3 @@ def _grouped(by_class: list[float], groups: tuple[str, ...], worst: Callable[[li
     for group in GROUPS[1:]:
         out[group] = float(np.mean([v for v, g in zip(by_class, groups, strict=True) if g == group] or [np.nan]))
     return out
-
-
-def energy(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Squared energy distance between two samples (N, D), unbiased (Szekely & Rizzo 2013, eq. 5 with U-statistics)."""
-    first, second = torch.from_numpy(a), torch.from_numpy(b)
-    within = [float(torch.cdist(s, s).sum()) / (len(s) * (len(s) - 1)) for s in (first, second)]
-    return 2 * float(torch.cdist(first, second).mean()) - within[0] - within[1]

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.judge import Judge, agreement, frechet, load_judge, read
+from benchmarks.judge import agreement, frechet, read
 from benchmarks.runner import Outcome, required_data
 from evenscore.balancing import BalanceConfig, balance
 from evenscore.checkpoint import write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load, to_uint8
 from evenscore.errors import UsageError
+from evenscore.features.judge import Judge
 from evenscore.run import Run
 from evenscore.sampling import Sampler, generate, labels_for
 from evenscore.training import train
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> Outcome:
         raise UsageError(
             "this benchmark measures with a judge on held-out images: add --judge FILE and data with a test part"
         )
-    study = Study(data, load_judge(args.judge), args)
+    study = Study(data, Judge(args.judge), args)
     args.out.mkdir(parents=True, exist_ok=True)
     balanced = _kept(args.out / "balanced.json", lambda: _balanced(study))
     methods = {

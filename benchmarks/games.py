@@ -10,7 +10,6 @@ from torch import Tensor
 
 from evenscore.denoisers.random_features import FeatureMap, RandomFeatureScore
 from evenscore.games import Grid, LossWeights, Mutual, Problem, QuadraticGame, Ridge
-from evenscore.games.moments import Moments
 from evenscore.random import generator
 
 
@@ -170,8 +169,3 @@ def ball(game: QuadraticGame, share: float = 0.5) -> float:
     """A norm bound that is active for every player's best response to nothing."""
     free = game.best_response(torch.zeros_like(game.centre))
     return share * float(free.flatten(1).norm(dim=1).min())
-
-
-def counted(moments: Moments) -> str:
-    """Counts in words."""
-    return ", ".join(str(n) for n in moments.counts)

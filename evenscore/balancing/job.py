@@ -195,12 +195,6 @@ def results(plan: tuple[ClassPlan, ...], state: State) -> tuple[ClassResult, ...
     return tuple(ClassResult(*row) for row in rows)
 
 
-def read_results(data: Dataset, out: Path, target: Target) -> tuple[ClassResult, ...]:
-    """Plan and outcome of each class of a folder that was made."""
-    path = out / HIDDEN / "state.json"
-    return results(make_plan(data, target), State.read(path, {}))
-
-
 def records_of(config: BalanceConfig) -> dict[str, Any]:
     """The settings of a job that people look for on its page."""
     sampler = {key: str(value) for key, value in asdict(config.sampler).items()}

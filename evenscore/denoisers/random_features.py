@@ -63,7 +63,7 @@ class FeatureMap:
 
     def __call__(self, x_t: Tensor, t: Tensor, players: slice | Tensor = slice(None)) -> Tensor:
         """Features (P, B, F), P being 1 when they are shared."""
-        phi = self.random.of(x_t, t, players)
+        phi: Tensor = self.random(x_t, t, players)
         if self.gaussians is None:
             return phi
         scores = self.gaussians(self.process, x_t, t, players)

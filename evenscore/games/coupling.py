@@ -13,8 +13,7 @@ from torch import Tensor
 
 from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
-
-LAWS = ("uniform", "train", "similarity")
+from evenscore.objectives.coupling import squared_distances
 
 
 def uniform_law(players: int) -> Tensor:
@@ -47,20 +46,15 @@ def similarity_law(means: Tensor, width: float) -> Tensor:
 def noisy_similarity_law(means: Tensor, counts: Sequence[int], covariance: Tensor) -> Tensor:
     """Similarity that allows for how badly a small class's mean is known: ours.
 
-    ``Q_kj = exp(-1/2 max(0, |m_k - m_j|^2_S - D (1/n_k + 1/n_j))) / K``, with the distance measured in the
-    within-class covariance S and the expected squared error of the difference of means taken off, so that two classes of
-    one law are near whatever their counts.
+    ``Q_kj = exp(-d_kj^2 / 2) / K`` with the distances of :func:`~evenscore.objectives.coupling.squared_distances`,
+    from which the expected error of small classes' means is taken off.
 
     Args:
         means: (K, D) class means.
         counts: n_k.
         covariance: (D, D) within-class covariance S.
     """
-    root = torch.linalg.cholesky(covariance.double())
-    white = torch.linalg.solve_triangular(root, means.double().T, upper=False).T
-    n = torch.tensor(counts, dtype=torch.float64)
-    excess = torch.cdist(white, white).square() - means.shape[1] * (1 / n[:, None] + 1 / n)
-    near = torch.exp(-excess.clamp_min(0) / 2)
+    near = torch.exp(-squared_distances(means, counts, covariance) / 2)
     return near.fill_diagonal_(0) / len(means)
 
 

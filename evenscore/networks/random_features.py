@@ -79,12 +79,8 @@ class RandomFeatures(nn.Module):
         """``e(t)``: (..., 3) bounded by 1."""
         return torch.stack([torch.ones_like(t), self.process.alpha(t), self.process.sigma(t)], dim=-1)
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """Features (P, B, m) of samples (B, D) at times (B,) for every player; P is 1 when they are shared."""
-        return self.of(x_t, t, slice(None))
-
-    def of(self, x_t: Tensor, t: Tensor, players: slice | Tensor) -> Tensor:
-        """Features (P, B, m) for some players only, all of them where features are shared."""
+    def forward(self, x_t: Tensor, t: Tensor, players: slice | Tensor = slice(None)) -> Tensor:
+        """Features (P, B, m) of samples (B, D) at times (B,) for some players; P is 1 where all see the same."""
         inner, outer = (w if self.common_weights else w[players] for w in (self.inner, self.outer))
         before = (self.placed(x_t, t, players) / self.scale) @ inner.mT + self.embed(t) @ outer.mT
         return before.relu() / self.count

@@ -23,17 +23,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms
-from evenscore.objectives.coupling import Coupling
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.coupling import Coupled, Coupling
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
 
 @dataclass(frozen=True)
-class CountAlignment(Objective):
+class CountAlignment(Coupled):
     """Denoising loss plus a pull of each class to the prediction without a label that grows as one over its count.
 
     Attributes:
@@ -63,13 +60,6 @@ class CountAlignment(Objective):
         for key in ("kappa", "dropout_k0"):
             check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
         self.pull()
-
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        return {**terms, **self.pull()(denoiser, prediction, batch, labels, generator)}
 
     def pull(self) -> Coupling:
         """The pull to the prediction without a label."""

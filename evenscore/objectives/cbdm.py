@@ -17,13 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from evenscore.denoisers.base import Denoiser
-from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms
-from evenscore.objectives.coupling import Coupling
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.coupling import Coupled, Coupling
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
@@ -31,7 +25,7 @@ LAWS = {"from-scratch": "train", "fine-tune": "uniform", "train": "train", "unif
 
 
 @dataclass(frozen=True)
-class CBDM(Objective):
+class CBDM(Coupled):
     """Denoising loss plus the class-balancing regulariser.
 
     Attributes:
@@ -61,15 +55,8 @@ class CBDM(Objective):
         check_name("law", self.law, LAWS)
         check_name("weighting", self.weighting, WEIGHTINGS)
         check("tau", self.tau, self.tau >= 0, "at least 0")
-        self.coupling()
+        self.pull()
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        return {**terms, **self.coupling()(denoiser, prediction, batch, labels, generator)}
-
-    def coupling(self) -> Coupling:
+    def pull(self) -> Coupling:
         """The regulariser."""
         return Coupling(LAWS[self.law], self.tau, "constant", self.time_weight, self.gamma, self.start, self.rows)

@@ -27,7 +27,8 @@ whose masks differ between the two).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -37,7 +38,8 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import ClassMoments, Noised, per_sample
+from evenscore.objectives.base import ClassMoments, Noised, Objective, Terms, per_sample
+from evenscore.objectives.denoising import denoising_loss
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.prediction import Prediction
 from evenscore.records import check, check_name
@@ -176,6 +178,27 @@ class Coupling:
         return self.similar
 
 
+class Coupled(Objective):
+    """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses.
+
+    Attributes:
+        weighting: weighting of the denoising term over noise levels.
+    """
+
+    weighting: str
+
+    def __call__(
+        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
+    ) -> Terms:
+        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
+        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
+        return {**terms, **self.pull()(denoiser, prediction, batch, labels, generator)}
+
+    @abstractmethod
+    def pull(self) -> Coupling:
+        """The coupling that is added."""
+
+
 def draw_rows(weight: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Rows drawn in proportion to their weight, and what each of them counts.
 
@@ -200,9 +223,7 @@ def draw_rows(weight: Tensor, share: float, generator: torch.Generator) -> tuple
 def similarity(moments: ClassMoments, width: float) -> Tensor:
     """The law of ``similarity``: ``Q_kj = exp(-d_kj^2 / (2 width^2 u^2)) / K``, (K, K), float64, with a zero diagonal.
 
-    ``d_kj^2 = max(0, |m_k - m_j|^2_S - D (1/n_k + 1/n_j))`` is the squared distance of the class means in the
-    covariance S inside the classes, less what the error of means of ``n_k`` and ``n_j`` samples adds to it, so that two
-    classes of one law are near whatever their counts. The unit u is the median over classes of the distance to the
+    ``d_kj^2`` are the distances of :func:`squared_distances`. The unit u is the median over classes of the distance to the
     nearest other class. Rows are not normalised: a class that is far from all others is left alone. A class without
     samples has no neighbours.
 
@@ -210,14 +231,30 @@ def similarity(moments: ClassMoments, width: float) -> Tensor:
         moments: of the training set.
         width: distance at which classes begin to count as far, in units of u.
     """
-    counts = torch.tensor(moments.counts, dtype=torch.float64)
     classes, dim = moments.means.shape
+    counts = torch.tensor(moments.counts)
     ridge = 1e-6 * moments.within.diagonal().mean().clamp_min(1e-12)
-    root = torch.linalg.cholesky(moments.within + ridge * torch.eye(dim, dtype=torch.float64))
-    white = torch.linalg.solve_triangular(root, moments.means.T, upper=False).T
-    error = dim * (1 / counts.clamp_min(1)[:, None] + 1 / counts.clamp_min(1))
-    square = (torch.cdist(white, white).square() - error).clamp_min(0)
+    square = squared_distances(
+        moments.means, moments.counts, moments.within + ridge * torch.eye(dim, dtype=torch.float64)
+    )
     there = (counts[:, None] > 0) & (counts > 0) & ~torch.eye(classes, dtype=torch.bool)
     nearest = torch.where(there, square, torch.inf).min(1).values
     unit = nearest[nearest.isfinite()].median().clamp_min(1e-12)
     return torch.where(there, torch.exp(-square / (2 * width**2 * unit)), 0.0) / classes
+
+
+def squared_distances(means: Tensor, counts: Sequence[int], within: Tensor) -> Tensor:
+    """``max(0, |m_k - m_j|^2_S - D (1/n_k + 1/n_j))`` (K, K), float64: how far classes are apart beyond what chance explains.
+
+    The distance is measured in the covariance S inside the classes; what is taken off is the expected squared error of the
+    difference of two means, so that two classes of one law are near whatever their counts.
+
+    Args:
+        means: (K, D) class means.
+        counts: n_k; 0 is taken as 1.
+        within: (D, D) S, positive definite.
+    """
+    root = torch.linalg.cholesky(within.double())
+    white = torch.linalg.solve_triangular(root, means.double().T, upper=False).T
+    n = torch.tensor(counts, dtype=torch.float64).clamp_min(1)
+    return (torch.cdist(white, white).square() - means.shape[1] * (1 / n[:, None] + 1 / n)).clamp_min(0)

@@ -32,14 +32,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
-from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import ClassMoments, Noised, Objective, Terms
-from evenscore.objectives.coupling import LAWS, Coupling, similarity
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.base import ClassMoments
+from evenscore.objectives.coupling import LAWS, Coupled, Coupling, similarity
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
@@ -47,7 +43,7 @@ COUPLINGS = tuple(law for law in LAWS if law != "null")
 
 
 @dataclass(frozen=True)
-class Mutual(Objective):
+class Mutual(Coupled):
     """Denoising loss plus the pull of each class towards what the others predict.
 
     Attributes:
@@ -84,13 +80,6 @@ class Mutual(Objective):
         check("strength", self.strength, self.strength >= 0, "at least 0")
         check("width", self.width, self.width > 0, "above 0")
         self.pull()
-
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        return {**terms, **self.pull()(denoiser, prediction, batch, labels, generator)}
 
     def bind(self, measure: Callable[[], ClassMoments]) -> Self:
         """With the law ``similarity`` measured on the data; unchanged under any other law."""

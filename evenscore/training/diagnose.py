@@ -33,8 +33,8 @@ from evenscore.games.base import ClassGame
 from evenscore.games.quadratic import solve_rows
 from evenscore.networks.heads import feature_rows, last_layers, target_rows, trunk_of
 from evenscore.networks.players import SeparatePlayers, TrunkPlayers
-from evenscore.objectives import CBDM, Mutual, Noised, Objective
-from evenscore.objectives.coupling import Coupling
+from evenscore.objectives import Noised, Objective
+from evenscore.objectives.coupling import Coupled, Coupling
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.process import expand
 from evenscore.random import generator
@@ -231,6 +231,5 @@ def _share(denoiser: Preconditioned, t: Tensor, like: Tensor) -> Tensor:
 
 def _coupling(objective: Objective) -> Coupling | None:
     """The coupling of classes in an objective, if it has one."""
-    if isinstance(objective, Mutual):
-        return objective.pull()
-    return objective.coupling() if isinstance(objective, CBDM) else None
+    pull = objective.pull() if isinstance(objective, Coupled) else None
+    return pull if pull and pull.law != "null" else None

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from benchmarks.balance_study import EVERY, SETTINGS, Study, paired, part
-from benchmarks.eye import Eye, energy
+from benchmarks.eye import Eye
 from benchmarks.study_table import markdown
 from evenscore.data import load
+from evenscore.metrics.energy import energy_distance as energy
 from evenscore.sampling import labels_for
 
 
