@@ -1,0 +1,71 @@
+"""The command line: one command for each verb. Logs go to standard error, ``--json`` prints one object to standard output.
+
+Exit codes: 0 done, 1 a failure while running, 2 the command was given wrongly, 3 the data or the environment is not as
+needed, 130 stopped by Ctrl-C after saving. Nothing heavy is imported until a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from evenscore.cli import about, begin, draw, judge, learn
+from evenscore.errors import EvenscoreError
+
+MISUSE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for an unknown option or a bad value: the ClickException of click, or of the copy inside typer."""
+
+app = typer.Typer(
+    name="evenscore",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Make unequal classes equal: class-conditional score networks that are as good on the rarest class as on the "
+    "most common one. Give a folder of unequally labelled images, get a balanced one.",
+    epilog="Start with: evenscore demo. Then: evenscore inspect FOLDER; evenscore balance FOLDER --out BALANCED.",
+)
+
+SPINS = "20000"
+"""How long an OpenMP thread spins before it sleeps: the library's own 300000 stalls a busy machine and gains nothing."""
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "inspect": begin.inspect,
+    "train": learn.train,
+    "sample": draw.sample,
+    "train-classifier": learn.train_classifier,
+    "finish": learn.finish,
+    "balance": begin.balance,
+    "restore": draw.restore,
+    "likelihood": judge.likelihood,
+    "evaluate": judge.evaluate,
+    "list": about.list_,
+    "doctor": about.doctor,
+    "demo": begin.demo,
+}
+"""Every command by its name, in the order in which ``--help`` shows them."""
+
+for _name, _command in COMMANDS.items():
+    app.command(name=_name)(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; every expected failure is one sentence on standard error."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    try:
+        code = app(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
+    except EvenscoreError as error:
+        code = _fail(str(error), error.exit_code)
+    except MISUSE as error:
+        code = _fail(getattr(error, "format_message", error.__str__)(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("stopped", 130)
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code or 0)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"evenscore: {' '.join(sentence.splitlines())}", file=sys.stderr)
+    return code

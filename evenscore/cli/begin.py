@@ -1,0 +1,77 @@
+"""Commands about a data set as it is, and the whole way from an unequal one to a balanced one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenscore.commands.options import (
+    Data,
+    Guidance,
+    Interval,
+    Json,
+    Minutes,
+    Network,
+    Nfe,
+    ObjectiveName,
+    Out,
+    Seed,
+    Settings,
+    Solver,
+    Steps,
+    Strict,
+)
+
+
+def inspect(data: Data, json: Json = False, strict: Strict = False) -> None:
+    """Look at a data set: classes, counts, duplicates, unreadable files, and what to do about the rare classes."""
+    from evenscore.commands.inspect import run
+
+    run(data, json, strict)
+
+
+def balance(
+    data: Data,
+    out: Out,
+    run: Annotated[Path | None, typer.Option("--run", help="Use this trained run instead of training one.")] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    target: Annotated[
+        str, typer.Option("--target", help="uniform (as many as the largest class), a number, or a file of counts.")
+    ] = "uniform",
+    objective: ObjectiveName = None,
+    settings: Settings = None,
+    network: Network = None,
+    solver: Solver = "dpm++2m",
+    nfe: Nfe = 12,
+    guidance: Guidance = 2.0,
+    guidance_interval: Interval = None,
+    seed: Seed = 0,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """From an unequal image folder to a balanced one: train, sample, refuse near-copies and wrong labels, write.
+
+    Writes OUT/class/*.png, OUT/metadata.jsonl (synthetic images are marked), OUT/README.md and OUT/index.html, a page that
+    shows class by class how good it is. The same command again goes on after an interruption.
+    """
+    from evenscore.commands.balance import BalanceRequest
+    from evenscore.commands.balance import run as run_balance
+    from evenscore.commands.sample import sampler
+
+    named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
+    chosen = sampler(solver, nfe, guidance, guidance_interval)
+    run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; a new one is named when absent.")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """See a long tail become level: balance the built-in digits (largest class 50 times the smallest), in minutes."""
+    from evenscore.commands.demo import run
+
+    run(out, seed, json)
