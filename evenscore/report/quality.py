@@ -120,7 +120,7 @@ class QualityReport:
         measures: the headline measure first.
         parts: all, the worst class, groups, then the classes in the order of their labels.
         sections: one or several.
-        real: some real images of each class.
+        real: class name -> some of its real images, uint8 (n,H,W,C).
         baseline: name of the method that the others are compared with; empty where there is one method.
         protocol: name -> words: features, reference, numbers of samples, sampler, guidance, seeds, intervals.
         notes: whole sentences.
@@ -137,7 +137,7 @@ class QualityReport:
     measures: tuple[Measure, ...]
     parts: tuple[Part, ...]
     sections: tuple[Section, ...]
-    real: tuple[ClassPictures, ...] = ()
+    real: Mapping[str, Images] = field(default_factory=dict)
     baseline: str = ""
     protocol: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
