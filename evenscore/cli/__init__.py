@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "restore": draw.restore,
     "likelihood": judge.likelihood,
     "evaluate": judge.evaluate,
+    "downstream": judge.downstream,
     "list": about.list_,
     "doctor": about.doctor,
     "demo": begin.demo,

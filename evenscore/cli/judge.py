@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Data, Guidance, Interval, Json, Nfe, RunPath, Seed, Solver, Strict
+from evenscore.commands.options import (
+    Data,
+    Guidance,
+    Interval,
+    Json,
+    Nfe,
+    RunPath,
+    Seed,
+    Settings,
+    Solver,
+    Steps,
+    Strict,
+)
 
 
 def likelihood(
@@ -82,3 +94,46 @@ def evaluate(
     settings = Settings(features, names, reference_part, seed=seed)
     how = sampler(solver, nfe, guidance, guidance_interval)
     run_evaluation(EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out), json)
+
+
+def downstream(
+    data: Data,
+    synthetic: Annotated[
+        Path,
+        typer.Option(
+            "--synthetic",
+            metavar="DIR",
+            help="Synthetic images: a balanced folder (those marked synthetic), a folder by class, or an .npz of `sample`.",
+        ),
+    ],
+    ratios: Annotated[
+        str | None,
+        typer.Option("--ratios", metavar="R,...", help="Shares of what each class lacks; 1 balances. 0.25,0.5,1."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Paired seeds; 3 where not given.")] = None,
+    steps: Steps = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            "--methods", metavar="A,B,...", help="Rows beside real and synthetic: `evenscore list downstream-methods`."
+        ),
+    ] = None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for finished parts and the tables; the same command goes on there."),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Do synthetic data improve a classifier? Trains it with and without them, tests on held-out real data, says so in words.
+
+    Rows: the data as they are, re-weighted, over-sampled, balanced softmax, logit-adjusted, and with synthetic data at several
+    ratios, at equal updates, with intervals over paired seeds. Example: evenscore downstream photos --synthetic balanced --out
+    verdict.
+    """
+    from evenscore.commands.downstream import DownstreamRequest
+    from evenscore.commands.downstream import run as run_downstream
+
+    named = {"ratios": ratios, "seeds": seeds, "steps": steps, "methods": methods, "seed": seed}
+    run_downstream(DownstreamRequest(data, synthetic, named, settings or [], out), json)

@@ -65,6 +65,16 @@ class Loader:
         chosen = self._uniform(step) if self.policy == "uniform" else self._drawn(step)
         return chosen[self._order(self.batch_size, "order", step)]
 
+    def stretch(self, start: int, n: int) -> Indices:
+        """Places ``start .. start+n-1`` of the endless stream that policy ``as-found`` cuts into batches.
+
+        Raises:
+            UsageError: another policy, which has no such stream.
+        """
+        if self.policy != "as-found":
+            raise UsageError(f"policy {self.policy!r} draws whole batches: use as-found for a stretch of any length")
+        return self._stretch(0, start, n)
+
     def _order(self, n: int, *keys: int | str) -> Indices:
         order: Indices = torch.randperm(n, generator=generator(self.seed, "loader", *keys)).numpy()
         return order

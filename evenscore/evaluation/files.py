@@ -49,13 +49,14 @@ def of_folder(root: Path, per_class: int | None = None) -> Generated:
         DataError: no images, an empty class, or the first image cannot be read.
     """
     listing = list_images(root)
-    marked = _synthetic(root)
+    marks = _marks(root)
+    marked = {path for path, synthetic in marks.items() if synthetic}
     names = listing.class_names
     chosen: list[tuple[Path, int]] = []
     count: Counter[int] = Counter()
     for path, name in zip(listing.files, listing.classes, strict=True):
         k = names.index(name)
-        if (not marked or path.resolve() in marked) and (per_class is None or count[k] < per_class):
+        if (not marks or path.resolve() in marked) and (per_class is None or count[k] < per_class):
             chosen.append((path, k))
             count[k] += 1
     notes = (f"only the {len(marked)} images marked as synthetic in {root} are judged",) if marked else ()
@@ -74,14 +75,14 @@ def of_folder(root: Path, per_class: int | None = None) -> Generated:
     )
 
 
-def _synthetic(root: Path) -> set[Path]:
-    """Images that metadata.jsonl marks as synthetic; empty when it marks none."""
+def _marks(root: Path) -> dict[Path, bool]:
+    """Whether an image is synthetic, for all images of which metadata.jsonl says it; empty when it says nothing."""
     path = root / "metadata.jsonl"
-    found = set()
+    found = {}
     if path.is_file():
         with path.open(encoding="utf-8-sig") as file:
             lines = [json.loads(line) for line in file if line.strip()]
-        found = {(root / line["file_name"]).resolve() for line in lines if line.get("synthetic")}
+        found = {(root / line["file_name"]).resolve(): bool(line["synthetic"]) for line in lines if "synthetic" in line}
     return found
 
 

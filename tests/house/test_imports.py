@@ -23,6 +23,7 @@ LAYERS = (
         "balancing",
         "checkpoint",
         "configuration",
+        "downstream",
         "evaluation",
         "features",
         "inspection",
