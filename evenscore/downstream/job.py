@@ -18,6 +18,7 @@ from torch import Tensor
 
 from evenscore import records
 from evenscore.data import Dataset
+from evenscore.data.dataset import require_every_class
 from evenscore.downstream.found import Facts, Found, gather
 from evenscore.downstream.images import ImageClassifier
 from evenscore.downstream.losses import log_prior, predicted
@@ -78,8 +79,9 @@ class Job:
 
         Raises:
             UsageError: a method that cannot be used on the data.
-            DataError: no held-out part, or no synthetic sample that any ratio would use.
+            DataError: a class without real samples, no held-out part, or no synthetic sample that any ratio would use.
         """
+        require_every_class(data)
         methods = chosen_methods(settings.methods, data.kind)
         rows = make_rows(methods, settings.ratios, settings.tau)
         test, notes = held_out(data, synthetic)

@@ -15,14 +15,20 @@ import torch
 from evenscore.data import Dataset, to_uint8
 from evenscore.errors import DataError
 from evenscore.evaluation import Generated, of_files
+from evenscore.run import Run
 
 
 def read_synthetic(path: Path, data: Dataset) -> Dataset:
     """The synthetic samples in a balanced folder, a folder by class, or an archive, labelled as the data are.
 
     Raises:
-        DataError: it cannot be read, holds no synthetic samples, a class that the data lack, or samples of another shape.
+        DataError: it cannot be read, is a run, holds no synthetic samples, a class that the data lack, or samples of another
+            shape.
     """
+    if Run.exists(path):
+        raise DataError(
+            f"{path} is a run, not its samples: give a folder that `evenscore sample` or `balance` made of it"
+        )
     found = of_files(path)
     strange = [name for name in found.class_names if name not in data.class_names]
     if strange:

@@ -112,10 +112,18 @@ def by_class(found: Found) -> Iterator[str]:
     told_of = [(k, d) for k, d in enumerate(against.classes) if d is not None]
     if len(told_of) > LISTED:
         yield counted(found, [d for _, d in told_of])
-        most = sorted(told_of, key=lambda each: -abs(each[1].mean))[:LISTED]
-        told_of = sorted(most)
+        told_of = sorted(sorted(told_of, key=lambda each: -abs(each[1].mean))[:LISTED], key=lambda each: each[0])
+    unclear = [(k, d) for k, d in told_of if verdict(d, facts.settings["margin"]) == UNCLEAR]
     for k, difference in told_of:
-        yield told(found, f"class {facts.class_names[k]!r}", found.best_without, difference)
+        if (k, difference) not in unclear:
+            yield told(found, f"class {facts.class_names[k]!r}", found.best_without, difference)
+    if unclear:
+        names = join([f"{facts.class_names[k]!r} ({d.mean:+.3f})" for k, d in unclear])
+        kind = "class" if len(unclear) == 1 else "classes"
+        yield (
+            f"Whether synthetic data x{found.rows[found.best_with].ratio:g} helped, against {found.best_without}, cannot be "
+            f"told {at_seeds(found)} for {kind} {names}."
+        )
 
 
 def counted(found: Found, differences: Sequence[Difference]) -> str:

@@ -88,6 +88,15 @@ def test_batches_are_not_sorted_by_class(data: Dataset) -> None:
     assert (np.diff(labels) != 0).sum() > 10
 
 
+def test_a_stretch_is_what_batches_are_cut_from(data: Dataset) -> None:
+    loader = Loader(data, 7, seed=2)
+    whole = stream(loader, 30)
+    pieces = [loader.stretch(start, n) for start, n in ((0, 50), (50, 0), (50, 1), (51, 159))]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    with pytest.raises(UsageError, match="policy 'uniform' draws whole batches: use as-found"):
+        Loader(data, 7, "uniform").stretch(0, 3)
+
+
 def test_bad_requests(data: Dataset) -> None:
     with pytest.raises(UsageError, match="did you mean 'uniform'"):
         Loader(data, 4, "unifrom", 0)

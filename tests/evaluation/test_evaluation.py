@@ -78,6 +78,14 @@ def test_of_a_balanced_folder_only_synthetic_images_are_judged(tmp_path: Path) -
     assert "no generated samples of a: left out" in found.matched(data).notes[1]
 
 
+def test_a_folder_whose_images_are_all_marked_as_real_has_no_samples(tmp_path: Path) -> None:
+    data, folder = blobs(1, 1), ImageFolder.at(tmp_path, ("a", "b", "c"))
+    names = [folder.save(k, "0.png", data.values[k]) for k in range(3)]
+    folder.record([{"file_name": n, "label": n[0], "synthetic": False} for n in names])
+    with pytest.raises(DataError, match="holds no generated images"):
+        of_files(tmp_path)
+
+
 def test_figures_are_those_of_the_measures(tmp_path: Path) -> None:
     reference, made = blobs(0), blobs(1, 25)
     found = evaluate(of_dataset(made), reference, QUICK, cache=Cache(tmp_path))
