@@ -7,19 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import (
-    Data,
-    Guidance,
-    Interval,
-    Json,
-    Nfe,
-    RunPath,
-    Seed,
-    Settings,
-    Solver,
-    Steps,
-    Strict,
-)
+from evenscore.commands.options import Data, Guidance, Interval, Json, Nfe, RunPath, Seed, Solver, Strict
 
 
 def likelihood(
@@ -111,14 +99,24 @@ def downstream(
         typer.Option("--ratios", metavar="R,...", help="Shares of what each class lacks; 1 balances. 0.25,0.5,1."),
     ] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Paired seeds; 3 where not given.")] = None,
-    steps: Steps = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Updates of every classifier; 1000, or 100 boosting rounds for vectors."),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
             "--methods", metavar="A,B,...", help="Rows beside real and synthetic: `evenscore list downstream-methods`."
         ),
     ] = None,
-    settings: Settings = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, such as depth=14; may be repeated; all: `evenscore list downstream-settings`.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for finished parts and the tables; the same command goes on there."),
@@ -126,11 +124,11 @@ def downstream(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Do synthetic data improve a classifier? Trains it with and without them, tests on held-out real data, says so in words.
+    """Do synthetic data improve a classifier? Trained with and without them, tested on held-out real data, said in words.
 
     Rows: the data as they are, re-weighted, over-sampled, balanced softmax, logit-adjusted, and with synthetic data at several
-    ratios, at equal updates, with intervals over paired seeds. Example: evenscore downstream photos --synthetic balanced --out
-    verdict.
+    ratios, at equal updates, with intervals over paired seeds. Example: evenscore downstream photos --synthetic balanced
+    --out verdict.
     """
     from evenscore.commands.downstream import DownstreamRequest
     from evenscore.commands.downstream import run as run_downstream

@@ -97,23 +97,37 @@ def test_methods_and_settings_are_listed(cli: Cli) -> None:
     assert "synthetic_weight" in cli("list", "downstream-settings").out
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_killed_in_the_middle_the_same_command_gives_the_same_table(cli: Cli, made: Path, tmp_path: Path) -> None:
-    words = ["downstream", "digits:factor=50", "--synthetic", str(made), *QUICK, "--steps", "12", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "evenscore", *words, "--out", str(tmp_path / "killed")],
+def start(made: Path, out: Path, steps: int) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    words = [
+        "downstream",
+        "digits:factor=50",
+        "--synthetic",
+        str(made),
+        *QUICK,
+        "--steps",
+        str(steps),
+        "--out",
+        str(out),
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-m", "evenscore", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    parts = tmp_path / "killed" / "parts"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_killed_in_the_middle_the_same_command_gives_the_same_table(cli: Cli, made: Path, tmp_path: Path) -> None:
+    process, parts = start(made, tmp_path / "killed", 12), tmp_path / "killed" / "parts"
     while process.poll() is None and len(list(parts.glob("*.json"))) < 2:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    before = {path.name for path in parts.glob("*.json")}
-    assert 2 <= len(before) < 8
+    assert 2 <= len(list(parts.glob("*.json"))) < 8
+    words = ["downstream", "digits:factor=50", "--synthetic", made, *QUICK, "--steps", "12", "--json"]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     killed, whole = cli(*words, "--out", tmp_path / "killed"), cli(*words, "--out", tmp_path / "whole")
@@ -124,14 +138,7 @@ def test_killed_in_the_middle_the_same_command_gives_the_same_table(cli: Cli, ma
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_signal_stops_and_says_how_to_go_on(made: Path, tmp_path: Path) -> None:
-    words = ["downstream", "digits:factor=50", "--synthetic", str(made), *QUICK, "--steps", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "evenscore", *words, "--out", str(tmp_path / "out")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(made, tmp_path / "out", 100_000)
     while process.poll() is None and not (tmp_path / "out" / "parts" / "lock").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
