@@ -8,13 +8,17 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from evenscore.report import words
+
+MARK = '<meta name="generator" content="evenscore">'
+"""Stands in the head of every page, by which one is known again."""
 
 
 def render(template: str, **values: object) -> str:
     """The page that a template of this package makes of some values."""
-    return _environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(mark=Markup(MARK), **values)
 
 
 @cache

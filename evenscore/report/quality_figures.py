@@ -69,6 +69,11 @@ class Pairs:
     method: str
     items: tuple[tuple[Strip, bool], ...]
 
+    @property
+    def copies(self) -> int:
+        """How many of the pairs count as copies."""
+        return sum(is_copy for _, is_copy in self.items)
+
 
 @dataclass(frozen=True)
 class Pictures:
