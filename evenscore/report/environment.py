@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from evenscore.report import words
 
@@ -18,7 +17,7 @@ MARK = '<meta name="generator" content="evenscore">'
 
 def render(template: str, **values: object) -> str:
     """The page that a template of this package makes of some values."""
-    return _environment().get_template(template).render(mark=Markup(MARK), **values)
+    return _environment().get_template(template).render(mark=MARK, **values)
 
 
 @cache

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, median_low
 
 from evenscore.report.quality import Value
 
 MOST_DECIMALS = 6
-BEYOND = 1.0
-"""An axis goes beyond the values by this multiple of their range at most, where intervals reach further."""
+BEYOND = 3.0
+"""An axis goes beyond the values by their range, or by so many middle half-widths of their intervals, but no further."""
 TICKS = 5
 MARGIN = 3.0
 """Percent of the width that are left free at both ends."""
@@ -84,9 +84,10 @@ def axis_of(values: Sequence[Value], zero: bool = False) -> Axis:
     if low > 0 and low < high / 2:
         low = 0.0
     spread = (high - low) or abs(high) or 1.0
-    ends = [end for v in values if given(v) for end in bounds(v) or ()]
-    low = min([low, *(max(end, low - BEYOND * spread) for end in ends)])
-    high = max([high, *(min(end, high + BEYOND * spread) for end in ends)])
+    spans = [span for v in values if given(v) and (span := bounds(v))]
+    most = max([spread, *([BEYOND * median_low((b - a) / 2 for a, b in spans)] if spans else [])])
+    low = min([low, *(max(a, low - most) for a, _ in spans)])
+    high = max([high, *(min(b, high + most) for _, b in spans)])
     if high == low:
         low, high = low - spread / 2, high + spread / 2
     return Axis(low, high, ticks(low, high))
@@ -98,4 +99,4 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(unit * power for unit in (1, 2, 5, 10) if unit * power >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return tuple(round(i * step, 12) for i in range(first, last + 1))
+    return tuple(float(f"{i * step:.12g}") for i in range(first, last + 1))
