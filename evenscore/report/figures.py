@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,11 @@ class Gallery:
     group: str
     strips: tuple[Strip, ...]
 
+    @property
+    def size(self) -> int:
+        """Characters that the pictures take."""
+        return sum(len(strip.uri) for strip in self.strips)
+
 
 @dataclass(frozen=True)
 class Galleries:
@@ -62,9 +68,12 @@ def galleries(classes: Sequence[ClassReport]) -> Galleries:
     items: tuple[Gallery, ...] = ()
     number_shown, side = CHOICES[0]
     for number_shown, side in CHOICES:
-        items = tuple(_gallery(each, number_shown, side) for each in shown)
-        if sum(len(strip.uri) for item in items for strip in item.strips) <= BUDGET:
+        fits = fitted((_gallery(each, number_shown, side) for each in shown), BUDGET)
+        if fits is not None:
+            items = fits
             break
+    else:
+        items = tuple(_gallery(each, number_shown, side) for each in shown)
     notes = []
     if len(shown) < len(having):
         notes.append(f"Grids are shown for the {len(shown)} smallest of {number(len(having))} classes, smallest first.")
@@ -74,6 +83,27 @@ def galleries(classes: Sequence[ClassReport]) -> Galleries:
     if any(max(images.shape[1:3]) > side for images in given):
         notes.append(f"Images are shown reduced to at most {side} pixels a side; the files are not.")
     return Galleries(items, tuple(notes))
+
+
+class Sized(Protocol):
+    """Anything that takes some characters of a page."""
+
+    @property
+    def size(self) -> int: ...
+
+
+S = TypeVar("S", bound=Sized)
+
+
+def fitted(items: Iterable[S], budget: int) -> tuple[S, ...] | None:
+    """All items, or None as soon as they take more than the budget together; what comes after is not made then."""
+    kept: list[S] = []
+    for item in items:
+        kept.append(item)
+        budget -= item.size
+        if budget < 0:
+            return None
+    return tuple(kept)
 
 
 def strip_png(images: Images, columns: int = COLUMNS) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evenscore.report.figures import Strip, make_strip
+from evenscore.report.figures import Strip, fitted, make_strip
 from evenscore.report.quality import ClassPictures, Part, QualityReport
 from evenscore.report.records import Images, count
 from evenscore.report.words import many, number
@@ -91,8 +91,9 @@ def pictures(report: QualityReport) -> Pictures:
     shown: tuple[ClassGallery, ...] = ()
     for most, each, side in CHOICES:
         kept = having if len(having) <= most else sorted(having, key=lambda part: part.trained_on or 0)[:most]
-        shown = tuple(_gallery(report, sources, part, each, side) for part in kept)
-        if sum(gallery.size for gallery in shown) <= BUDGET:
+        fits = fitted((_gallery(report, sources, part, each, side) for part in kept), BUDGET)
+        if fits is not None:
+            shown = fits
             break
     return Pictures(shown, tuple(_notes(report, sources, len(having), len(shown), each, side)))
 
