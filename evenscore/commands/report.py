@@ -101,7 +101,9 @@ def check_place(out: Path) -> None:
     except OSError:
         mine = False
     if not mine:
-        raise DataError(f"{out} exists and is no page of evenscore: choose another --out, nothing is overwritten")
+        raise DataError(
+            f"{out} exists and is not a page that evenscore made: choose another --out, nothing is overwritten"
+        )
 
 
 def origin_of(path: Path) -> Run | None:
