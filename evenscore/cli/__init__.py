@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import typer
 
-from evenscore.cli import about, begin, draw, judge, learn
+from evenscore.cli import about, begin, draw, judge, learn, report
 from evenscore.errors import EvenscoreError
 
 MISUSE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "likelihood": judge.likelihood,
     "evaluate": judge.evaluate,
     "downstream": judge.downstream,
+    "report": report.report,
     "list": about.list_,
     "doctor": about.doctor,
     "demo": begin.demo,

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Data, Guidance, Interval, Json, Nfe, RunPath, Seed, Solver, Strict
+from evenscore.commands.options import (
+    Data,
+    Features,
+    Guidance,
+    Interval,
+    Json,
+    Metrics,
+    Nfe,
+    PerClass,
+    ReferencePart,
+    RunPath,
+    Seed,
+    Solver,
+    Strict,
+    TrainedOn,
+)
 
 
 def likelihood(
@@ -42,24 +57,11 @@ def evaluate(
         Path, typer.Argument(metavar="RUN|DIR", help="A run, a folder of images by class, or an .npz of `sample`.")
     ],
     reference: Annotated[str, typer.Option("--reference", metavar="DATA", help="The real data to compare with.")],
-    features: Annotated[
-        str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")
-    ] = "domain",
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", metavar="A,B,...", help="What to measure: see `evenscore list metrics`."),
-    ] = None,
-    reference_part: Annotated[
-        str | None,
-        typer.Option("--reference-part", help="train or test part of the reference; test where there is one."),
-    ] = None,
-    per_class: Annotated[
-        int | None, typer.Option("--per-class", help="Samples of each class; 200 of a run, all of a folder.")
-    ] = None,
-    trained_on: Annotated[
-        str | None,
-        typer.Option("--trained-on", metavar="DATA", help="The data that the samples were learned from, for copies."),
-    ] = None,
+    features: Features = "domain",
+    metrics: Metrics = None,
+    reference_part: ReferencePart = None,
+    per_class: PerClass = None,
+    trained_on: TrainedOn = None,
     solver: Solver = "dpm++2m",
     nfe: Nfe = 12,
     guidance: Guidance = 2.0,

@@ -56,14 +56,7 @@ def run(request: EvaluateRequest, as_json: bool) -> None:
     generated = source(request)
     reference = read(request.reference, strict=False)
     learned = training_data(request, reference)
-    started = time.monotonic()
-    with Bar() as bar:
-
-        def report(done: int, total: int) -> None:
-            left = (time.monotonic() - started) * (total - done) / done
-            bar.update("look", done / total, f"{done} of {total} samples", left)
-
-        found = evaluate(generated, reference, request.settings, trained_on=learned, report=report)
+    found = looked(generated, reference, request.settings, learned)
     if request.out is not None:
         make_folder(request.out.resolve().parent)
         write_atomic(request.out, json.dumps(to_dict(found), ensure_ascii=False, indent=1).encode())
@@ -73,6 +66,18 @@ def run(request: EvaluateRequest, as_json: bool) -> None:
         show(found)
     if request.out is not None:
         say(f"written: {request.out}")
+
+
+def looked(generated: Generated, reference: Dataset, settings: Settings, learned: Dataset | None) -> Evaluation:
+    """The evaluation, with a bar while it looks at the samples."""
+    started = time.monotonic()
+    with Bar() as bar:
+
+        def report(done: int, total: int) -> None:
+            left = (time.monotonic() - started) * (total - done) / done
+            bar.update("look", done / total, f"{done} of {total} samples", left)
+
+        return evaluate(generated, reference, settings, trained_on=learned, report=report)
 
 
 def source(request: EvaluateRequest) -> Generated:

@@ -42,3 +42,18 @@ Guidance = Annotated[
 Interval = Annotated[
     str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")
 ]
+Features = Annotated[str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")]
+Metrics = Annotated[
+    str | None, typer.Option("--metrics", metavar="A,B,...", help="What to measure: see `evenscore list metrics`.")
+]
+ReferencePart = Annotated[
+    str | None,
+    typer.Option("--reference-part", help="train or test part of the reference; test where there is one."),
+]
+PerClass = Annotated[
+    int | None, typer.Option("--per-class", help="Samples of each class; 200 of a run, all of a folder.")
+]
+TrainedOn = Annotated[
+    str | None,
+    typer.Option("--trained-on", metavar="DATA", help="The data that the samples were learned from, for copies."),
+]

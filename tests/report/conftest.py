@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from evenscore.report import BalanceReport, ClassReport
+from evenscore.report import BalanceReport, ClassReport, QualityReport
+from evenscore.report.quality import ClassPictures, CopyPair, Measure, MethodReport, Part, Section, Value
 
 NAMES = ("cat", "<script>alert(1)</script>", "a|b *c* [d](e)", "quote \" & 'amp'", "line\nbreak\x00\u202e\ud800", "ok")
 
@@ -83,3 +85,91 @@ def vectors(report: BalanceReport) -> BalanceReport:
         dataclasses.replace(each, **bare, agreement=None, agreement_interval=None, note="") for each in report.classes
     )
     return dataclasses.replace(report, classes=classes, protocol="", loss_curve={}, notes=())
+
+
+MEASURES = (
+    Measure("kernel", "KD-<domain>", "lower", "squared distance of distributions"),
+    Measure("recall", "recall-<domain>", "higher", "reference samples near the generated"),
+    Measure("frechet", "FD-<domain>", "lower", "distance of means and covariances"),
+)
+TOO_FEW = "50 samples are too <few> for a Frechet distance"
+
+
+def quality_parts(names: Sequence[str]) -> tuple[Part, ...]:
+    """All, the worst class, three groups, and classes of 200, 100, 50, ... training samples, at least 2."""
+    counts = [max(2, 200 >> k) for k in range(len(names))]
+    groups = ["head" if n > 100 else "tail" if n < 20 else "medium" for n in counts]
+    classes = (Part("class", name, g, n) for name, g, n in zip(names, groups, counts, strict=True))
+    overall = (
+        Part("all", "all"),
+        Part("worst", "worst class"),
+        *(Part("group", g) for g in ("head", "medium", "tail")),
+    )
+    return (*overall, *classes)
+
+
+def quality_method(name: str, rank: int, parts: Sequence[Part], pictures: int = 0) -> MethodReport:
+    """Method number ``rank``: part i has kernel 0.01 (i + 1) - 0.004 rank with intervals -+ 0.002; no Frechet by class."""
+    kernel = [0.01 * (i + 1) - 0.004 * rank for i in range(len(parts))]
+    notes = [f"class {parts[-1].name}" if part.kind == "worst" else "" for part in parts]
+    figures = {
+        "kernel": [Value(v, v - 0.002, v + 0.002, note) for v, note in zip(kernel, notes, strict=True)],
+        "recall": [Value(0.5 + 0.01 * rank, 0.4, 0.6) for _ in parts],
+        "frechet": [Value(4.0) if part.kind == "all" else Value(None, note=TOO_FEW) for part in parts],
+    }
+    differences = {
+        "kernel": [Value(-0.004 * rank, -0.004 * rank - 0.003, 0.003 - 0.004 * rank) for _ in parts],
+        "recall": [Value(0.01 * rank, -0.05, 0.07) for _ in parts],
+        "frechet": figures["frechet"],
+    }
+    rng = np.random.default_rng(rank)
+    classes = [part.name for part in parts if part.kind == "class"] if pictures else []
+    made = [rng.integers(0, 256, (2, pictures, 8, 8, 1), dtype=np.uint8) for _ in classes]
+    curve = [(float(s), 1 / (1 + s)) for s in range(0, 300, 3)]
+    return MethodReport(
+        name,
+        figures,
+        differences if rank else {},
+        {"steps": f"{1000 - rank}", "se<eds": "3"},
+        {"objective": name, "l<r": "3e-4"},
+        tuple(ClassPictures(n, *both) for n, both in zip(classes, made, strict=True)),
+        {"loss by group": {"head": curve, "tail<": curve}, "gap": {"gap": curve}},
+        ("seed 1 stopped: the <loss> was not finite",) if rank == 1 else (),
+        tuple(CopyPair(n, both[:, 0], 0.2, rank == 2) for n, both in zip(classes, made, strict=True)) if rank else (),
+    )
+
+
+def quality_report(
+    names: Sequence[str] = NAMES, methods: Sequence[str] = ("plain", "cb<dm", "mutual"), pictures: int = 16
+) -> QualityReport:
+    """Methods side by side, the first the baseline."""
+    parts = quality_parts(names)
+    every = tuple(quality_method(name, rank, parts, pictures) for rank, name in enumerate(methods))
+    real = {name: np.full((pictures, 8, 8, 1), k % 256, np.uint8) for k, name in enumerate(names)} if pictures else {}
+    return QualityReport(
+        title="Cats & <dogs>",
+        source="data/<in>",
+        created="2024-05-06 07:08 UTC",
+        command="evenscore compare 'a <b>'",
+        summary=("mutual helped <some> classes.", "It did not help others."),
+        measures=MEASURES,
+        parts=parts,
+        sections=(Section("Equal <compute>", ("Each run had <five> minutes.",), every),),
+        real=real,
+        baseline=methods[0] if len(methods) > 1 else "",
+        protocol={"feat<ures": "domain (<64>)"},
+        notes=("a <note>",),
+        thresholds=(100, 20),
+    )
+
+
+@pytest.fixture
+def quality() -> QualityReport:
+    """Three methods on six classes with awkward names, with pictures; the second has a failed run."""
+    return quality_report()
+
+
+@pytest.fixture
+def make_quality() -> Callable[..., QualityReport]:
+    """``make_quality(names, methods, pictures)``: such a report of another size."""
+    return quality_report

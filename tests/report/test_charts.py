@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from evenscore.report import BalanceReport
-from evenscore.report.charts import MOST_POINTS, agreement_chart, loss_chart, shorten, size_chart, smooth
+from evenscore.report.charts import MOST_POINTS, agreement_chart, loss_chart, size_chart, smooth
 
 
 def elements(svg: str, tag: str, kind: str) -> list[ET.Element]:
@@ -79,11 +79,6 @@ def test_smoothing_keeps_the_mean_and_bounds_the_points() -> None:
     assert len(thin) == MOST_POINTS
     assert {y for _, y in thin} == {1.0}
     assert smooth(curve[:100]) == curve[:100]
-
-
-@pytest.mark.parametrize(("text", "short"), [("abc", "abc"), ("a" * 30, "a" * 22 + "…"), ("犬" * 12, "犬" * 11 + "…")])
-def test_shorten(text: str, short: str) -> None:
-    assert shorten(text) == short
 
 
 def test_a_count_of_zero_everywhere_can_be_drawn(report: BalanceReport) -> None:
