@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "restore": draw.restore,
     "likelihood": judge.likelihood,
     "evaluate": judge.evaluate,
+    "compare": judge.compare,
     "list": about.list_,
     "doctor": about.doctor,
     "demo": begin.demo,
