@@ -29,6 +29,8 @@ SAME = 0.05
 """A cost that differs from 1 by less is called 1: the measurement is no finer."""
 NOMINAL = 10_000
 """Length of the run that is measured; only the share that is done matters."""
+GENTLE = 1e-6
+"""Its learning rate: it changes no cost, and a rate at which a method diverges must not hinder measuring it."""
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def steps_for(steps: int, ratio: float) -> int:
 
 
 def _trainer(data: Dataset, config: TrainConfig, path: Path) -> Trainer:
-    longer = replace(config, steps=NOMINAL, minutes=None)
+    longer = replace(config, steps=NOMINAL, minutes=None, lr=GENTLE)
     return Trainer(Run.create(path, longer, DataCard.of(data)), data)
 
 

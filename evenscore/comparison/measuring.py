@@ -12,6 +12,7 @@ from evenscore.comparison.plan import Measured, cost_name
 from evenscore.comparison.progress import Stage
 from evenscore.comparison.trial import sentence
 from evenscore.comparison.work import Work
+from evenscore.errors import EvenscoreError
 from evenscore.training.resolve import resolve
 
 FILE = "measured.json"
@@ -59,6 +60,12 @@ def measure(work: Work, folder: Folder, keep: Literal["in the folder", "nothing"
 
 def _baseline(work: Work) -> Measured:
     config = resolve(work.recipes[0].config(work.config.common), work.data)
-    seconds = seconds_per_step(work.data, config)
+    try:
+        seconds = seconds_per_step(work.data, config)
+    except Exception as error:
+        title = work.recipes[0].title
+        raise EvenscoreError(
+            f"the baseline {title!r} cannot train ({sentence(error)}): mend it, or give another --baseline"
+        ) from error
     steps = work.config.budget.in_steps(seconds)
     return Measured(config.network, config.precision, seconds, steps, {work.recipes[0].title: 1.0})

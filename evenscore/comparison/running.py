@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from evenscore.comparison.folder import Folder
 from evenscore.comparison.plan import Measured, Trial
 from evenscore.comparison.progress import Clock, Stage
-from evenscore.comparison.trial import FAILED, STOPPED, Setup, run_trial
+from evenscore.comparison.trial import FAILED, STOPPED, Setup, clear, run_trial
 from evenscore.comparison.workers import run_parallel
 
 TRAINING = 0.8
@@ -25,6 +25,9 @@ def run_all(
     """Run what is not there yet; yields stages of that name and returns whether a stop was asked."""
     folder = Folder(setup.root)
     todo = [trial for trial in trials if not folder.has(trial.name)]
+    for trial in trials:
+        if trial not in todo:
+            clear(setup, folder, trial)  # it may have been killed between the two
     work = {trial.name: work_of(trial, measured) for trial in trials}
     clock = Clock(name, work.values(), (work[trial.name] for trial in trials if folder.has(trial.name)))
     if setup.config.workers == 1 or len(todo) < 2:

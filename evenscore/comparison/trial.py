@@ -55,9 +55,15 @@ def run_trial(setup: Setup, trial: Trial, stop: Callable[[], bool]) -> Generator
     except Exception as error:  # a method may raise anything, and must not lose the others
         folder.fail(trial.name, sentence(error))
         return FAILED
-    if ended == DONE and not setup.config.keep_runs:
-        shutil.rmtree(folder.run(trial.name), ignore_errors=True)
+    if ended == DONE:
+        clear(setup, folder, trial)
     return ended
+
+
+def clear(setup: Setup, folder: Folder, trial: Trial) -> None:
+    """Remove the folder of a finished run, where runs are not kept."""
+    if not setup.config.keep_runs:
+        shutil.rmtree(folder.run(trial.name), ignore_errors=True)
 
 
 def sentence(error: Exception) -> str:

@@ -16,6 +16,7 @@ from evenscore.data import Dataset
 from evenscore.features import Cache
 from evenscore.report.quality import Measure, Part, Value
 from evenscore.run import Run
+from evenscore.sampling import Sampler
 
 COMMON: dict[str, Any] = {
     "network": "tiny",
@@ -51,7 +52,13 @@ class WeightJudge:
 
 def settings(**changes: Any) -> ComparisonConfig:
     """A comparison of a few steps; ``common`` is added to the quick settings."""
-    given: dict[str, Any] = {"budget": Budget(steps=4), "seeds": 2, "per_class": 2, **changes}
+    given: dict[str, Any] = {
+        "budget": Budget(steps=4),
+        "seeds": 2,
+        "per_class": 2,
+        "sampler": Sampler(nfe=2),
+        **changes,
+    }
     return ComparisonConfig(**{**given, "common": {**COMMON, **given.get("common", {})}})
 
 
