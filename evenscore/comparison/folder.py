@@ -25,6 +25,8 @@ from evenscore.checkpoint import PARTIAL, make_folder, write_atomic
 from evenscore.errors import DataError, RunError
 
 LOCK, JOB = "lock", "job.json"
+DATA = ("data", "judging data")
+"""Keys of a job that hold fingerprints."""
 SUBFOLDERS = ("parts", "failures", "pictures", "runs")
 
 
@@ -72,6 +74,8 @@ class Folder:
         if kept is None:
             return
         for key in dict.fromkeys([*kept, *asked]):
+            if key in DATA and kept.get(key) != asked.get(key):
+                raise RunError(f"{self.root} holds a comparison on other data: give that data, or choose another --out")
             if key != "recipes" and kept.get(key) != asked.get(key):
                 raise self._another(f"{key}={kept.get(key)}", f"{key}={asked.get(key)}")
         for title in [title for title in asked["recipes"] if title in kept["recipes"]]:
@@ -98,7 +102,11 @@ class Folder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
-            raise RunError(f"{path} cannot be understood: remove it and give the command again") from None
+            raise self.damaged(name) from None
+
+    def damaged(self, name: str) -> RunError:
+        """The error for a file that cannot be understood."""
+        return RunError(f"{self.root / name} cannot be understood: remove it and give the command again")
 
     def write(self, name: str, content: Any) -> None:
         """Write a JSON file, atomically.

@@ -78,7 +78,7 @@ def _section(
                 title=recipe.title,
                 steps=found.planner.measured.steps_of(recipe.title, rule),
                 choice=found.chosen.get((recipe.title, rule)),
-                seeds=tuple(ours),
+                by_seed=ours,
                 figures=means(ours),
                 differences=against,
                 settings=_settings(found, recipe),

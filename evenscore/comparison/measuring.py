@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import asdict, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from evenscore.comparison.cost import cost, seconds_per_step
 from evenscore.comparison.folder import Folder
@@ -32,11 +32,12 @@ def measure(work: Work, folder: Folder, keep: Literal["in the folder", "nothing"
 
     Raises:
         EvenscoreError: the baseline cannot train.
+        RunError: what the folder knows cannot be understood.
     """
     writes, kept = keep != "nothing", folder.read(FILE)
     if kept is None:
         yield Stage("measure", f"a step of {work.recipes[0].title}")
-    measured = _baseline(work) if kept is None else Measured(**kept)
+    measured = _baseline(work) if kept is None else _known(folder, kept)
     if writes and kept is None:
         folder.write(FILE, asdict(measured))
     shared = measured.shared(work.config.common)
@@ -56,6 +57,13 @@ def measure(work: Work, folder: Folder, keep: Literal["in the folder", "nothing"
             folder.write(FILE, asdict(measured))
             folder.forget(cost_name(recipe.title))
     return measured
+
+
+def _known(folder: Folder, kept: Any) -> Measured:
+    try:
+        return Measured(**kept)
+    except TypeError:
+        raise folder.damaged(FILE) from None
 
 
 def _baseline(work: Work) -> Measured:

@@ -47,7 +47,7 @@ class Row:
         title: of the method.
         steps: optimiser steps; None where its cost could not be measured.
         choice: what it chose; None where it could not.
-        seeds: those that were judged.
+        by_seed: seed -> its figures.
         figures: means over seeds.
         differences: from the baseline, paired; empty for the baseline.
         settings: in which it differs from the baseline; of the baseline those that a recipe may set.
@@ -61,7 +61,7 @@ class Row:
     title: str
     steps: int | None
     choice: Choice | None
-    seeds: tuple[int, ...]
+    by_seed: Mapping[int, Mapping[str, tuple[Value, ...]]]
     figures: Mapping[str, tuple[Value, ...]]
     differences: Mapping[str, tuple[Value, ...]]
     settings: Mapping[str, str]
@@ -70,6 +70,11 @@ class Row:
     first: Trial | None
     cost: float | None
     seconds: float | None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that were judged."""
+        return tuple(self.by_seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +136,9 @@ def _row_dict(row: Row) -> dict[str, Any]:
         "steps": row.steps,
         "chosen": None if row.choice is None else {**row.choice.place, "guidance": row.choice.guidance},
         "seeds": list(row.seeds),
+        "by_seed": {
+            f"{seed}": {k: [v.value for v in vs] for k, vs in found.items()} for seed, found in row.by_seed.items()
+        },
         "figures": {key: [asdict(value) for value in values] for key, values in row.figures.items()},
         "differences": {key: [asdict(value) for value in values] for key, values in row.differences.items()},
         "settings": dict(row.settings),

@@ -59,6 +59,8 @@ def run_parallel(
                 for future in wait(pending, timeout=POLL, return_when=FIRST_COMPLETED).done:
                     yield pending.pop(future), future.result()
         except BrokenProcessPool:
+            if stop():  # a signal to all processes may have ended one that was not ready for it
+                return
             raise EvenscoreError(
                 "a worker process was killed, perhaps for want of memory: the same command goes on from here, with fewer "
                 "--workers if it happens again"

@@ -19,6 +19,7 @@ from evenscore.errors import DataError, EvenscoreError, RunError, UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import Denoising, Noised
 from evenscore.run import hold
+from tests.comparison.conftest import WeightJudge, settings
 
 Play = Callable[..., list[Stage]]
 
@@ -63,6 +64,9 @@ def test_every_method_has_its_seeds_and_the_baseline_is_trained_once(play: Play,
     assert compute["methods"][0] == updates["methods"][0]
     assert len([name for name in parts(tmp_path / "out") if name.startswith("plain")]) == 2
     assert compute["methods"][0]["differences"] == {}
+    seeds = [[row["by_seed"][seed]["energy"][0] for seed in "01"] for row in updates["methods"]]
+    by_seed = [ours - theirs for theirs, ours in zip(*seeds, strict=True)]
+    assert updates["methods"][1]["differences"]["energy"][0]["value"] == pytest.approx(sum(by_seed) / 2)
     ours, theirs = (updates["methods"][i]["figures"]["energy"][0]["value"] for i in (1, 0))
     assert updates["methods"][1]["differences"]["energy"][0]["value"] == pytest.approx(ours - theirs)
     assert "was not among the recipes and was added" in found["notes"][0]
@@ -119,6 +123,7 @@ def test_another_job_is_refused_by_its_difference(
 
 
 def test_other_data_another_folder_and_a_folder_in_use_are_refused(play: Play, digits: Dataset, tmp_path: Path) -> None:
+    fewer = digits.select(range(1, len(digits)))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(DataError, match="exists and holds no comparison: choose a new folder"):
@@ -126,9 +131,12 @@ def test_other_data_another_folder_and_a_folder_in_use_are_refused(play: Play, d
     play(tmp_path / "out", "cbdm", stop=lambda: True)
     with hold(tmp_path / "out", "lock"), pytest.raises(RunError, match="in use by another process"):
         play(tmp_path / "out", "cbdm")
-    (tmp_path / "out" / "measured.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be understood: remove it"):
-        play(tmp_path / "out", "cbdm")
+    with pytest.raises(RunError, match="holds a comparison on other data"):
+        list(compare(fewer, ["cbdm"], tmp_path / "out", settings(), judge=WeightJudge()))
+    for damaged in ("{", "[]", '{"network": "tiny"}'):
+        (tmp_path / "out" / "measured.json").write_text(damaged)
+        with pytest.raises(RunError, match="measured.json cannot be understood: remove it"):
+            play(tmp_path / "out", "cbdm")
 
 
 def test_a_method_that_fails_does_not_lose_the_others_and_is_tried_again(
