@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evenscore.balancing import BalanceConfig, balance
+    from evenscore.comparison import ComparisonConfig, compare
     from evenscore.configuration import TrainConfig
     from evenscore.data import Dataset, load
     from evenscore.errors import EvenscoreError
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BalanceConfig": "evenscore.balancing",
+    "ComparisonConfig": "evenscore.comparison",
     "Dataset": "evenscore.data",
     "EvenscoreError": "evenscore.errors",
     "LabelDistribution": "evenscore.labels",
@@ -32,6 +34,7 @@ _HOME = {
     "Sampler": "evenscore.sampling",
     "TrainConfig": "evenscore.configuration",
     "balance": "evenscore.balancing",
+    "compare": "evenscore.comparison",
     "decode": "evenscore.likelihood",
     "encode": "evenscore.likelihood",
     "generate": "evenscore.sampling",
@@ -44,6 +47,7 @@ _HOME = {
 
 __all__ = [
     "BalanceConfig",
+    "ComparisonConfig",
     "Dataset",
     "EvenscoreError",
     "LabelDistribution",
@@ -53,6 +57,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "balance",
+    "compare",
     "decode",
     "encode",
     "generate",

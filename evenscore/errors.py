@@ -17,6 +17,10 @@ class EvenscoreError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class Diverged(EvenscoreError):
+    """Training came to a loss or a gradient that is not finite (exit code 1)."""
+
+
 class UsageError(EvenscoreError):
     """The request itself is wrong: an unknown name, key or value (exit code 2)."""
 

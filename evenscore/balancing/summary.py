@@ -21,6 +21,7 @@ from evenscore.data import Dataset, from_uint8
 from evenscore.metrics import Agreement, agreement, fit_classifier
 from evenscore.report import BalanceReport, ClassReport, balance_card, balance_page
 from evenscore.run import Run
+from evenscore.training.curves import game_curves, loss_curves
 from evenscore.writing import ImageFolder
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ def _report(
         notes=data.notes,
         settings=training | dict(settings),
         protocol=_protocol(data, measured),
-        loss_curve=_curves(run),
-        game_curves=_game_curves(run),
+        loss_curve=loss_curves(run),
+        game_curves=game_curves(run),
     )
 
 
@@ -148,21 +149,6 @@ def _protocol(data: Dataset, measured: Agreement | None) -> str:
         f"Label agreement: share of at most {JUDGED} synthetic images of a class that a classifier trained on "
         f"{len(data.test)} held-out real images gives to that class, with a Wilson 95 % interval."
     )
-
-
-def _curves(run: Run) -> dict[str, list[tuple[float, float]]]:
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for record in run.records():
-        for group, loss in record.get("by_group", {}).items():
-            curves.setdefault(group, []).append((record["step"], loss))
-    return curves
-
-
-def _game_curves(run: Run) -> dict[str, list[tuple[float, float]]]:
-    """What was logged of the classes' game at each checkpoint, by the name that the page shows."""
-    names = {"disagreement": "disagreement", "gap proxy": "gradient_proxy", "last-layer gap": "last_layer_gap"}
-    found = [(record["step"], record["game"]) for record in run.records() if "game" in record]
-    return {name: [(step, game[key]) for step, game in found] for name, key in names.items()} if found else {}
 
 
 def _numbers(results: Sequence[ClassResult], measured: Agreement | None, report: BalanceReport) -> dict[str, Any]:

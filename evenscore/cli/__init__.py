@@ -42,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": judge.evaluate,
     "downstream": judge.downstream,
     "report": report.report,
+    "compare": judge.compare,
     "list": about.list_,
     "doctor": about.doctor,
     "demo": begin.demo,

@@ -19,6 +19,7 @@ from evenscore.commands.options import (
     ReferencePart,
     RunPath,
     Seed,
+    Settings,
     Solver,
     Strict,
     TrainedOn,
@@ -137,3 +138,76 @@ def downstream(
 
     named = {"ratios": ratios, "seeds": seeds, "steps": steps, "methods": methods, "seed": seed}
     run_downstream(DownstreamRequest(data, synthetic, named, settings or [], out), json)
+
+
+def compare(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...",
+            help="NAME[:key=value,...] with NAME plain, resampled or an objective (`evenscore list objectives`), or a YAML "
+            "file of settings; TITLE=RECIPE gives a title.",
+        ),
+    ],
+    data: Annotated[str, typer.Option("--data", metavar="DATA", help="Training data with a held-out part.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; the same command again goes on there.")],
+    budget: Annotated[
+        str,
+        typer.Option("--budget", help="Of one run of the baseline: steps such as 500, or time such as 5min or 90s."),
+    ],
+    seeds: Annotated[int, typer.Option("--seeds", help="Paired seeds that are judged.")] = 3,
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="Title of a recipe, or a recipe that is added.")
+    ] = "plain",
+    equal: Annotated[
+        str, typer.Option("--equal", help="compute (processor time), updates (optimiser steps) or both.")
+    ] = "both",
+    settings: Settings = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="KEY=A,B,...",
+            help="Values of a setting from which every method, the baseline too, chooses on data that do not judge; may be "
+            "repeated, all combinations are tried.",
+        ),
+    ] = None,
+    guidance_grid: Annotated[
+        str | None,
+        typer.Option("--guidance-grid", metavar="A,B,...", help="Guidance scales from which every method chooses."),
+    ] = None,
+    features: Annotated[
+        str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")
+    ] = "domain",
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="A,B,...", help="What to measure: see `evenscore list metrics`."),
+    ] = None,
+    per_class: Annotated[int, typer.Option("--per-class", help="Samples of each class that are judged.")] = 100,
+    solver: Solver = "dpm++2m",
+    nfe: Nfe = 12,
+    guidance: Guidance = 2.0,
+    guidance_interval: Interval = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes, one thread each.")] = 1,
+    keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Keep the folders of judged runs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print runs, steps and time; train nothing.")] = False,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Compare ways to train honestly: equal compute and equal updates, paired seeds, one grid for all, intervals, in words.
+
+    Settings given with --set are those of all methods. The same command again goes on after an interruption; recipes and seeds
+    may be added. Example: evenscore compare cbdm resampled --data digits:factor=50 --budget 500 --out comparison.
+    """
+    from evenscore.commands.compare import CompareRequest, run
+    from evenscore.commands.sample import sampler
+    from evenscore.evaluation import Settings as Evaluation
+
+    names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
+    how = sampler(solver, nfe, guidance, guidance_interval)
+    named = {"seeds": seeds, "baseline": baseline, "equal": equal, "per_class": per_class, "workers": workers}
+    lists = (recipes, settings or [], grid or [])
+    request = CompareRequest(
+        *lists, budget, guidance_grid, how, Evaluation(features, names), named | {"keep_runs": keep_runs}
+    )
+    run(request, data, out, strict, dry_run, json)

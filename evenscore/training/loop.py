@@ -22,7 +22,7 @@ from evenscore.configuration import TrainConfig
 from evenscore.data import Augmentation, Dataset, Loader
 from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.preconditioned import Conditioned, Preconditioned
-from evenscore.errors import CheckpointError, EvenscoreError, RunError
+from evenscore.errors import CheckpointError, Diverged, RunError
 from evenscore.games.base import make_game
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
@@ -86,7 +86,7 @@ def train(
     Raises:
         RunError: the folder is in use or belongs to another run.
         DataError: the disk is full.
-        EvenscoreError: the loss is not finite.
+        Diverged: the loss is not finite.
     """
     card = DataCard.of(data)
     run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
@@ -159,7 +159,7 @@ class Trainer:
         """One optimiser step; returns its learning rate.
 
         Raises:
-            EvenscoreError: the loss or its gradient is not finite.
+            Diverged: the loss or its gradient is not finite.
         """
         lr = learning_rate(self.config, self.step, self.fraction)
         for group in self.optimiser.param_groups:
@@ -188,7 +188,7 @@ class Trainer:
 
     def _require_finite(self, value: Tensor, what: str) -> None:
         if not bool(torch.isfinite(value)):
-            raise EvenscoreError(
+            raise Diverged(
                 f"the {what} became {float(value.detach())} at step {self.step + 1}: the last checkpoint is intact, "
                 "start a new run with a smaller --set lr"
             )

@@ -22,6 +22,7 @@ LAYERS = (
     (
         "balancing",
         "checkpoint",
+        "comparison",
         "configuration",
         "downstream",
         "evaluation",
