@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Data, Guidance, Interval, Json, Nfe, RunPath, Seed, Solver, Strict
+from evenscore.commands.options import Checkpoint, Data, Guidance, Interval, Json, Nfe, RunPath, Seed, Solver, Strict
 
 
 def likelihood(
@@ -20,6 +20,7 @@ def likelihood(
     divergence: Annotated[
         str, typer.Option("--divergence", help="exact, rademacher, gaussian, or auto: exact up to 16 dimensions.")
     ] = "auto",
+    checkpoint: Checkpoint = "last",
     seed: Seed = 0,
     json: Json = False,
     strict: Strict = False,
@@ -34,7 +35,7 @@ def likelihood(
     from evenscore.likelihood import Likelihood
 
     how = Likelihood(tolerance, divergence)
-    run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict), json)
+    run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict, checkpoint), json)
 
 
 def evaluate(
@@ -64,6 +65,7 @@ def evaluate(
     nfe: Nfe = 12,
     guidance: Guidance = 2.0,
     guidance_interval: Interval = None,
+    checkpoint: Checkpoint = "last",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A JSON file to write as well.")] = None,
     json: Json = False,
@@ -81,4 +83,5 @@ def evaluate(
     names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
     settings = Settings(features, names, reference_part, seed=seed)
     how = sampler(solver, nfe, guidance, guidance_interval)
-    run_evaluation(EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out), json)
+    request = EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out, checkpoint)
+    run_evaluation(request, json)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evenscore.checkpoint import pointed
 from evenscore.commands.inspect import read
 from evenscore.commands.terminal import Bar, emit, show_table
 from evenscore.data import Dataset
@@ -47,6 +48,7 @@ class LikelihoodRequest:
         per_class: samples of each class and part, fewer where a class has fewer.
         seed: of the choice of samples, of dequantisation and of probes.
         strict: whether unreadable images stop the command.
+        checkpoint: ``last`` or ``best``.
     """
 
     run: Path
@@ -55,6 +57,7 @@ class LikelihoodRequest:
     per_class: int
     seed: int
     strict: bool
+    checkpoint: str = "last"
 
     def __post_init__(self) -> None:
         if self.per_class < 1:
@@ -118,7 +121,7 @@ def chosen(data: Dataset, per_class: int, seed: int) -> NDArray[np.int64]:
 def measure(trained: Run, data: Dataset, request: LikelihoodRequest) -> list[Part]:
     """Bits per dimension of every part of the data, with progress on standard error."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    denoiser = trained.denoiser().to(device)
+    denoiser = trained.denoiser(request.checkpoint).to(device)
     own = data.fingerprint == trained.card.fingerprint
     sources = {TRAINING if own else GIVEN: data} | ({HELD_OUT: data.test} if data.test is not None else {})
     picked = {name: chosen(part, request.per_class, request.seed) for name, part in sources.items()}
@@ -176,6 +179,7 @@ def summary(trained: Run, data: Dataset, request: LikelihoodRequest, parts: list
         "data": data.name,
         "unit": "bits per dimension of dequantised bytes" if data.kind == "image" else "bits per dimension of density",
         "settings": {**asdict(request.how), "per_class": request.per_class, "seed": request.seed},
+        "checkpoint": pointed(trained.checkpoints, request.checkpoint),
         "overall": {part.name: _plain(Mean.of(part.bits)) for part in parts},
         "classes": classes,
         "warnings": warnings(classes),

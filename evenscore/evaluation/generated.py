@@ -135,20 +135,21 @@ def check_shape(name: str, shape: Sequence[int], reference: Dataset) -> None:
     )
 
 
-def of_run(run: Run, per_class: int, sampler: Sampler, seed: int) -> Generated:
-    """Exactly ``per_class`` samples of each class, drawn with the averaged weights of the last checkpoint.
+def of_run(run: Run, per_class: int, sampler: Sampler, seed: int, checkpoint: str = "last") -> Generated:
+    """Exactly ``per_class`` samples of each class, drawn with the averaged weights of the ``last`` or ``best`` checkpoint.
 
     Raises:
-        UsageError: fewer than one sample of each class.
+        UsageError: fewer than one sample of each class, or an unknown checkpoint.
+        CheckpointError: there is none, or it is damaged.
     """
     if per_class < 1:
         raise UsageError(f"--per-class {per_class} cannot be used: give at least 1")
-    card = run.card
+    card, denoiser = run.card, run.denoiser(checkpoint)
     labels = labels_for((per_class,) * len(card.class_names))
 
     def parts() -> Iterator[Part]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        batches = generate(run.denoiser(), labels, seed=seed, sampler=sampler, batch_size=BATCH, device=device)
+        batches = generate(denoiser, labels, seed=seed, sampler=sampler, batch_size=BATCH, device=device)
         for batch in batches:
             x = from_uint8(to_uint8(batch.x)) if len(card.shape) == 3 else batch.x
             yield Part(x, batch.labels, batch.indices)
@@ -156,7 +157,7 @@ def of_run(run: Run, per_class: int, sampler: Sampler, seed: int) -> Generated:
     guidance = "classifier-free; 0 unconditional, 1 plain conditional"
     made = {
         "run": run.path.name,
-        "checkpoint": pointed(run.checkpoints, "last"),
+        "checkpoint": pointed(run.checkpoints, checkpoint),
         "weights": "moving average",
         "sampler": sampler.solver,
         "grid": sampler.grid,
