@@ -61,6 +61,12 @@ def evaluate(
         str | None,
         typer.Option("--trained-on", metavar="DATA", help="The data that the samples were learned from, for copies."),
     ] = None,
+    likelihood_per_class: Annotated[
+        int,
+        typer.Option(
+            "--likelihood-per-class", help="Real samples of each class for --metrics likelihood, at most; it is slow."
+        ),
+    ] = 20,
     solver: Solver = "dpm++2m",
     nfe: Nfe = 12,
     guidance: Guidance = 2.0,
@@ -73,7 +79,8 @@ def evaluate(
     """How good generated samples are, class by class: distances, precision and recall, label agreement, copies.
 
     Every figure has an interval, for all samples, by group, by class and for the worst class. A distance is called FID only
-    with --features inception:pt_inception-2015-12-05-6726825d.pth. Example: evenscore evaluate run --reference digits.
+    with --features inception:pt_inception-2015-12-05-6726825d.pth. Likelihood (bits per dimension of held-out samples by class)
+    is computed when it is asked for: --metrics frechet,kernel,likelihood. Example: evenscore evaluate run --reference digits.
     """
     from evenscore.commands.evaluate import EvaluateRequest
     from evenscore.commands.evaluate import run as run_evaluation
@@ -81,7 +88,7 @@ def evaluate(
     from evenscore.evaluation import Settings
 
     names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
-    settings = Settings(features, names, reference_part, seed=seed)
+    settings = Settings(features, names, reference_part, seed=seed, likelihood_per_class=likelihood_per_class)
     how = sampler(solver, nfe, guidance, guidance_interval)
     request = EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out, checkpoint)
     run_evaluation(request, json)

@@ -26,6 +26,7 @@ LAYERS = (
         "evaluation",
         "features",
         "inspection",
+        "learning_curve",
         "report",
         "run",
         "sampling",
