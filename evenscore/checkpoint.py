@@ -22,7 +22,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from evenscore.errors import CheckpointError, DataError
+from evenscore.errors import CheckpointError, DataError, unknown
 
 POINTERS = ("last", "best")
 NAME = re.compile(r"step-\d+")
@@ -91,6 +91,11 @@ def make_folder(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
+def checkpoint_name(step: int) -> str:
+    """The name of the checkpoint of a step."""
+    return f"step-{step:09d}"
+
+
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2) -> str:
     """Write a checkpoint, point ``last`` at it, and prune all but the newest ``keep`` and the one ``best`` names.
 
@@ -101,7 +106,7 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int =
         DataError: it cannot be written; what was there before is intact.
     """
     make_folder(folder)
-    name = f"step-{step:09d}"
+    name = checkpoint_name(step)
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}
     content = safetensors.torch.save(tensors, metadata={"state": json.dumps(dict(checkpoint.state))})
     write_atomic(folder / f"{name}.safetensors", content)
@@ -132,15 +137,23 @@ def complete(folder: Path) -> list[str]:
 
 
 def load_checkpoint(folder: Path, pointer: str = "last") -> Checkpoint:
-    """Read the checkpoint that a pointer names (the newest one when the pointer is gone), verified.
+    """Read the checkpoint that a pointer names (the newest one when the pointer ``last`` is gone), verified.
 
     Raises:
+        UsageError: an unknown pointer.
         CheckpointError: there is none, or it is damaged.
     """
+    if pointer not in POINTERS:
+        raise unknown("checkpoint", pointer, POINTERS)
     there = complete(folder)
-    name = pointed(folder, pointer) or (there[-1] if there else None)
+    name = pointed(folder, pointer) or (there[-1] if there and pointer == "last" else None)
     if name is None:
-        raise CheckpointError(f"{folder} holds no checkpoint: train the run first")
+        what = (
+            "no best checkpoint yet: give --checkpoint last, or train on"
+            if there
+            else "no checkpoint: train the run first"
+        )
+        raise CheckpointError(f"{folder} holds {what}")
     return read_checkpoint(folder / f"{name}.safetensors")
 
 

@@ -170,7 +170,3 @@ def _numbers(results: Sequence[ClassResult], measured: Agreement | None, report:
     met = all(r.met for r in results)
     overall = measured.overall if measured else None
     return {"met": met, "agreement": overall, "protocol": report.protocol, "classes": rows}
-
-
-loss_curves, game_curves = _curves, _game_curves
-"""The curves of a run for any page: losses by group, and what was logged of the classes' game."""

@@ -25,11 +25,34 @@ from evenscore.commands.options import (
 )
 
 
-def inspect(data: Data, json: Json = False, strict: Strict = False) -> None:
-    """Look at a data set: classes, counts, duplicates, unreadable files, and what to do about the rare classes."""
-    from evenscore.commands.inspect import run
+def inspect(
+    data: Data,
+    learning_curve: Annotated[
+        bool,
+        typer.Option(
+            "--learning-curve", help="Also measure how many samples a class needs until a classifier recognises it."
+        ),
+    ] = False,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Of the learning curve: repetitions; 3.")] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option("--sizes", metavar="N,N,...", help="Of the learning curve: samples of a class; 2,5,10,...,500."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of the learning curve: seed of everything random.")
+    ] = None,
+    json: Json = False,
+    strict: Strict = False,
+) -> None:
+    """Look at a data set: classes, counts, duplicates, unreadable files, and what to do about the rare classes.
 
-    run(data, json, strict)
+    With --learning-curve small classifiers are trained on parts of the large classes, in minutes: label agreement against the
+    number of samples with an interval, and for every class how many more it would need. Example: evenscore inspect photos
+    --learning-curve.
+    """
+    from evenscore.commands.inspect import curve_settings, run
+
+    run(data, json, strict, curve_settings(learning_curve, seeds, sizes, seed))
 
 
 def balance(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Guidance, Interval, Json, Nfe, Out, RunPath, Seed, Solver
+from evenscore.commands.options import Checkpoint, Guidance, Interval, Json, Nfe, Out, RunPath, Seed, Solver
 
 
 def sample(
@@ -39,6 +39,7 @@ def sample(
             help="A setting of the guidance method or the solver, such as level=0.9: `evenscore list guidance-methods`.",
         ),
     ] = None,
+    checkpoint: Checkpoint = "last",
     json: Json = False,
 ) -> None:
     """Sample a trained run: exactly the asked number of each class.
@@ -52,7 +53,7 @@ def sample(
 
     steering, rest = guided(method, settings or [], solver)
     how = sampler(solver, nfe, guidance, guidance_interval, rest)
-    run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format), json)
+    run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format, checkpoint), json)
 
 
 def restore(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evenscore.commands.options import (
+    Checkpoint,
     Data,
     Features,
     Guidance,
@@ -36,6 +37,7 @@ def likelihood(
     divergence: Annotated[
         str, typer.Option("--divergence", help="exact, rademacher, gaussian, or auto: exact up to 16 dimensions.")
     ] = "auto",
+    checkpoint: Checkpoint = "last",
     seed: Seed = 0,
     json: Json = False,
     strict: Strict = False,
@@ -50,7 +52,7 @@ def likelihood(
     from evenscore.likelihood import Likelihood
 
     how = Likelihood(tolerance, divergence)
-    run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict), json)
+    run_likelihood(LikelihoodRequest(run, data, how, per_class, seed, strict, checkpoint), json)
 
 
 def evaluate(
@@ -63,10 +65,17 @@ def evaluate(
     reference_part: ReferencePart = None,
     per_class: PerClass = None,
     trained_on: TrainedOn = None,
+    likelihood_per_class: Annotated[
+        int,
+        typer.Option(
+            "--likelihood-per-class", help="Real samples of each class for --metrics likelihood, at most; it is slow."
+        ),
+    ] = 20,
     solver: Solver = "dpm++2m",
     nfe: Nfe = 12,
     guidance: Guidance = 2.0,
     guidance_interval: Interval = None,
+    checkpoint: Checkpoint = "last",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A JSON file to write as well.")] = None,
     json: Json = False,
@@ -74,7 +83,8 @@ def evaluate(
     """How good generated samples are, class by class: distances, precision and recall, label agreement, copies.
 
     Every figure has an interval, for all samples, by group, by class and for the worst class. A distance is called FID only
-    with --features inception:pt_inception-2015-12-05-6726825d.pth. Example: evenscore evaluate run --reference digits.
+    with --features inception:pt_inception-2015-12-05-6726825d.pth. Likelihood (bits per dimension of held-out samples by class)
+    is computed when it is asked for: --metrics frechet,kernel,likelihood. Example: evenscore evaluate run --reference digits.
     """
     from evenscore.commands.evaluate import EvaluateRequest
     from evenscore.commands.evaluate import run as run_evaluation
@@ -82,9 +92,10 @@ def evaluate(
     from evenscore.evaluation import Settings
 
     names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
-    settings = Settings(features, names, reference_part, seed=seed)
+    settings = Settings(features, names, reference_part, seed=seed, likelihood_per_class=likelihood_per_class)
     how = sampler(solver, nfe, guidance, guidance_interval)
-    run_evaluation(EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out), json)
+    request = EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out, checkpoint)
+    run_evaluation(request, json)
 
 
 def downstream(

@@ -35,6 +35,7 @@ class EvaluateRequest:
         sampling_seed: of the samples of a run.
         trained_on: specification of the data that the samples were learned from, or None.
         out: JSON file to write, or None.
+        checkpoint: of a run, ``last`` or ``best``.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class EvaluateRequest:
     sampling_seed: int
     trained_on: str | None
     out: Path | None
+    checkpoint: str = "last"
 
 
 def run(request: EvaluateRequest, as_json: bool) -> None:
@@ -84,7 +86,9 @@ def source(request: EvaluateRequest) -> Generated:
     """The samples that are judged."""
     if Run.exists(request.path):
         number = PER_CLASS if request.per_class is None else request.per_class
-        return of_run(Run.open(request.path), number, request.sampler, request.sampling_seed)
+        return of_run(Run.open(request.path), number, request.sampler, request.sampling_seed, request.checkpoint)
+    if request.checkpoint != "last":
+        raise UsageError(f"--checkpoint belongs to a run, and {request.path} is none: leave it out, or give a run")
     return of_files(request.path, request.per_class)
 
 

@@ -8,31 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from evenscore.checkpoint import pointed
 from evenscore.commands.inspect import read
 from evenscore.commands.terminal import Bar, emit, show_table
 from evenscore.data import Dataset
-from evenscore.denoisers.base import Denoiser
 from evenscore.errors import DataError, UsageError
-from evenscore.likelihood import (
-    BYTE_OFFSET,
-    Gap,
-    Likelihood,
-    Mean,
-    bits_per_dim,
-    dequantise,
-    gaps_by_class,
-    log_prob,
-    means_by_class,
-)
+from evenscore.evaluation.bits import bits_of, chosen
+from evenscore.likelihood import Gap, Likelihood, Mean, gaps_by_class, means_by_class
 from evenscore.random import derive_seed
 from evenscore.run import Run
 
-BATCH = 25
 TRAINING, GIVEN, HELD_OUT = "training", "given", "held-out"
 
 
@@ -47,6 +35,7 @@ class LikelihoodRequest:
         per_class: samples of each class and part, fewer where a class has fewer.
         seed: of the choice of samples, of dequantisation and of probes.
         strict: whether unreadable images stop the command.
+        checkpoint: ``last`` or ``best``.
     """
 
     run: Path
@@ -55,6 +44,7 @@ class LikelihoodRequest:
     per_class: int
     seed: int
     strict: bool
+    checkpoint: str = "last"
 
     def __post_init__(self) -> None:
         if self.per_class < 1:
@@ -109,16 +99,10 @@ def check_data(trained: Run, data: Dataset) -> None:
         )
 
 
-def chosen(data: Dataset, per_class: int, seed: int) -> NDArray[np.int64]:
-    """Indices of at most ``per_class`` samples of each class, drawn without replacement, class by class."""
-    random = np.random.default_rng(derive_seed(seed, "chosen"))
-    return np.concatenate([random.permutation(data.of_class(k))[:per_class] for k in range(data.num_classes)])
-
-
 def measure(trained: Run, data: Dataset, request: LikelihoodRequest) -> list[Part]:
     """Bits per dimension of every part of the data, with progress on standard error."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    denoiser = trained.denoiser().to(device)
+    denoiser = trained.denoiser(request.checkpoint).to(device)
     own = data.fingerprint == trained.card.fingerprint
     sources = {TRAINING if own else GIVEN: data} | ({HELD_OUT: data.test} if data.test is not None else {})
     picked = {name: chosen(part, request.per_class, request.seed) for name, part in sources.items()}
@@ -126,29 +110,13 @@ def measure(trained: Run, data: Dataset, request: LikelihoodRequest) -> list[Par
     with Bar() as bar:
         for name, part in sources.items():
             found: list[Tensor] = []
-            for bits in bits_of(denoiser, part, picked[name], request, name):
+            for bits in bits_of(denoiser, part, picked[name], request.how, derive_seed(request.seed, name)):
                 found.append(bits)
                 done += len(bits)
                 left = (time.monotonic() - started) * (total - done) / done
                 bar.update("likelihood", done / total, f"{name}, {done} of {total}", left)
             parts.append(Part(name, torch.cat(found), torch.from_numpy(part.labels[picked[name]])))
     return parts
-
-
-def bits_of(
-    denoiser: Denoiser, data: Dataset, indices: NDArray[np.int64], request: LikelihoodRequest, name: str
-) -> Iterator[Tensor]:
-    """Bits per dimension of the samples at ``indices``, batch by batch; each depends on its own index only."""
-    device = next(denoiser.parameters()).device
-    seed, size = derive_seed(request.seed, name), int(np.prod(data.shape))
-    image = data.kind == "image"
-    for first in range(0, len(indices), BATCH):
-        index = indices[first : first + BATCH]
-        numbers, x = index.tolist(), data.tensor(index)
-        x = dequantise(x, seed, numbers) if image else x
-        y = torch.from_numpy(data.labels[index])
-        density = log_prob(denoiser, x.to(device), y.to(device), how=request.how, seed=seed, indices=numbers)
-        yield bits_per_dim(density.cpu(), size, BYTE_OFFSET if image else 0.0)
 
 
 def summary(trained: Run, data: Dataset, request: LikelihoodRequest, parts: list[Part]) -> dict[str, Any]:
@@ -176,6 +144,7 @@ def summary(trained: Run, data: Dataset, request: LikelihoodRequest, parts: list
         "data": data.name,
         "unit": "bits per dimension of dequantised bytes" if data.kind == "image" else "bits per dimension of density",
         "settings": {**asdict(request.how), "per_class": request.per_class, "seed": request.seed},
+        "checkpoint": pointed(trained.checkpoints, request.checkpoint),
         "overall": {part.name: _plain(Mean.of(part.bits)) for part in parts},
         "classes": classes,
         "warnings": warnings(classes),

@@ -16,6 +16,13 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; nothing that exists is overwritten.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image instead of skipping it.")]
+Checkpoint = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint",
+        help="Which checkpoint of the run: last, or best (smallest denoising loss on held-out samples, classes alike).",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same result.")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Train for so many minutes.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Train for so many optimiser steps.")]

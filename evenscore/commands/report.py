@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from evenscore.balancing.job import HIDDEN
-from evenscore.balancing.summary import game_curves, loss_curves
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.evaluate import EvaluateRequest, looked, source, training_data
 from evenscore.commands.inspect import read
@@ -27,6 +26,7 @@ from evenscore.report import quality_page
 from evenscore.report.environment import MARK
 from evenscore.run import Run
 from evenscore.sampling import Sampler
+from evenscore.training.curves import game_curves, loss_curves
 
 PAGE = "report.html"
 COMPARISON = "comparison.json"

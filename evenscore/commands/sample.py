@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evenscore import records
 from evenscore.balancing.plan import read_counts
+from evenscore.checkpoint import pointed
 from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
 from evenscore.configuration import parse_settings
 from evenscore.errors import UsageError, unknown
@@ -32,6 +33,7 @@ class SampleRequest:
         method: what steers the samples beside their class.
         seed: fixes every sample.
         kind: ``png`` or ``npz``.
+        checkpoint: ``last`` or ``best``.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class SampleRequest:
     method: Method
     seed: int
     kind: str
+    checkpoint: str = "last"
 
 
 def sampler(
@@ -84,7 +87,9 @@ def run(request: SampleRequest, as_json: bool) -> None:
     """Write samples of a run."""
     trained = Run.open(request.path)
     numbers = wanted(request.per_class, request.counts, trained.card.class_names)
-    job = SampleJob(numbers, request.how, request.seed, request.kind, method=request.method)
+    job = SampleJob(
+        numbers, request.how, request.seed, request.kind, method=request.method, checkpoint=request.checkpoint
+    )
     started, done = time.monotonic(), 0
     with stopping() as stop, Bar() as bar:
         for done, total in sample_files(trained, request.out, job, stop):
@@ -92,6 +97,7 @@ def run(request: SampleRequest, as_json: bool) -> None:
             bar.update("sample", done / total, f"{done} of {total}", spent * (total - done) / max(1, done))
     if as_json:
         found = {"out": str(request.out), "samples": done, "counts": job.counts, "seed": job.seed}
+        found["checkpoint"] = pointed(trained.checkpoints, job.checkpoint)
         method = {"name": job.method.name, **records.write(job.method)}
         emit({**found, "nfe": job.sampler.nfe, "guidance_method": method})
     if done < sum(job.counts) and stop.asked:

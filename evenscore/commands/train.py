@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from evenscore.commands.inspect import read
 from evenscore.commands.terminal import STOPPED, Bar, Stop, duration, emit, say, stopping
 from evenscore.configuration import TrainConfig, parse_settings, read_config_file
 from evenscore.data import Dataset
+from evenscore.run import Run
 from evenscore.training import Progress, train
+from evenscore.training.criterion import Standing
 from evenscore.training.estimate import estimate
 from evenscore.training.resolve import resolve
 from evenscore.writing import check_outside
@@ -76,13 +78,16 @@ def run(request: TrainRequest, dry_run: bool, as_json: bool) -> None:
     check_outside(request.out, data)
     with stopping() as stop:
         last = _train(data, request.out, config, stop)
-    summary = {"run": str(request.out), "steps": last.step, "seconds": last.seconds, "event": last.event}
+    standing = Standing.of(Run.open(request.out))
     if as_json:
-        emit(summary)
+        summary = {"run": str(request.out), "steps": last.step, "seconds": last.seconds, "event": last.event}
+        emit({**summary, "standing": None if standing is None else asdict(standing)})
     if last.event == "stopped":
         say(f"stopped at step {last.step}; saved in {request.out}; the same command goes on from here")
         raise SystemExit(STOPPED)
     say(f"trained {last.step} steps in {duration(last.seconds)}: {request.out}")
+    if standing is not None:
+        say(standing.sentence())
     say(f"next: evenscore sample {request.out} --out samples --per-class 100")
 
 

@@ -12,18 +12,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from evenscore.data import Dataset
+from evenscore.errors import UsageError
+from evenscore.evaluation.bits import Bits, chosen
 from evenscore.evaluation.generated import Generated, check_classes, check_shape
-from evenscore.evaluation.settings import AGREEMENT, ASKABLE, COPIES, COUNTED, Settings, reference_kind
+from evenscore.evaluation.settings import AGREEMENT, ASKABLE, COPIES, LIKELIHOOD, Settings, reference_kind
 from evenscore.features import Cache, View, reference_part, reference_seen, views
+from evenscore.likelihood import Likelihood
 from evenscore.metrics.agreement import wilson
 from evenscore.metrics.base import METRICS, Figure, Protocol
 from evenscore.metrics.measure import Grouping, Measured, Plan, Samples, Worst, measure, worst_class
 from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder
+from evenscore.random import derive_seed
 
 Report = Callable[[int, int], None]
+NOTHING = np.empty(0, dtype=np.int64)
+SEEN = (
+    "the likelihood is that of the training part of the reference: samples that the run was trained on as well, if there are "
+    "any, make it look better"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +96,13 @@ def evaluate(
     generated = generated.matched(reference)
     part = settings.part_of(reference)
     real = reference_part(reference, part)
+    check_likelihood(generated, real, settings)
     learned = reference if trained_on is None else _matched(trained_on, reference)
     maps = views(settings.features, reference, part, settings.seed, cache, settings.fit_steps)
     metrics = settings.chosen(maps[0].features.own_classes)
     copied = _copied(learned, reference, settings.seed) if COPIES.name in metrics else None
-    looked = look(generated, maps, copied, report)
+    rows = chosen(real, settings.likelihood_per_class, settings.seed) if LIKELIHOOD.name in metrics else NOTHING
+    looked = look(generated, maps, copied, lambda done, total: report(done, total + len(rows)))
     grouping = _grouping(generated, learned, settings)
     plan = Plan(seed=settings.seed, replicates=settings.replicates, stream=generated.name)
     asked = tuple(name for name in metrics if name in METRICS)
@@ -98,11 +110,16 @@ def evaluate(
         [measure(asked, _samples(looked, i), _real(view, real, cache), grouping, plan) for i, view in enumerate(maps)]
     )
     memory = None if copied is None else copied.result()
-    counted = {COPIES.name: _of_copies(copied)} if copied is not None else {}
+    others: dict[str, OfClasses] = {} if copied is None else {COPIES.name: _shares(_of_copies(copied))}
     if AGREEMENT.name in metrics:
-        counted[AGREEMENT.name] = _of_agreement(looked, reference.num_classes)
-    measured = with_counts(measured, counted, metrics)
+        others[AGREEMENT.name] = _shares(_of_agreement(looked, reference.num_classes))
+    if LIKELIHOOD.name in metrics:
+        others[LIKELIHOOD.name] = _bits(generated, real, rows, settings, report).figure
+    measured = with_others(measured, others, metrics)
     protocol = _protocol(generated, real, part, maps, looked, grouping, plan, reference, learned)
+    if LIKELIHOOD.name in metrics:
+        how = {"per_class": settings.likelihood_per_class, "tolerance": settings.tolerance, "part": part}
+        protocol = replace(protocol, settings={**protocol.settings, "likelihood": how})
     return Evaluation(
         generated.name,
         reference.class_names,
@@ -110,7 +127,10 @@ def evaluate(
         measured,
         protocol,
         memory,
-        _notes(generated, maps, learned, copied),
+        (
+            *_notes(generated, maps, learned, copied),
+            *((SEEN,) if LIKELIHOOD.name in metrics and part == "train" else ()),
+        ),
     )
 
 
@@ -183,6 +203,38 @@ def _mean(figures: Sequence[Figure]) -> Figure:
 
 Counts = Sequence[tuple[int, int]]
 """Of each class: samples that count, and all samples."""
+OfClasses = Callable[[Sequence[int]], Figure]
+"""A figure of some classes together."""
+
+
+def check_likelihood(generated: Generated, real: Dataset, settings: Settings) -> None:
+    """Refuse a likelihood that is not there, or that is not one of held-out samples.
+
+    Raises:
+        UsageError: it was asked for samples without a run, or of the run's own training samples.
+    """
+    if LIKELIHOOD.name not in (settings.metrics or ()):
+        return
+    if generated.bits is None:
+        raise UsageError(
+            f"a likelihood is that of a run, and {generated.name} holds samples only: leave likelihood out of the metrics, or "
+            "give the run that made them"
+        )
+    if real.fingerprint == generated.learned_from:
+        raise UsageError(
+            f"a likelihood is that of held-out samples, and {generated.name} was trained on those of {real.name}: give a "
+            "reference with a held-out part, or leave likelihood out of the metrics"
+        )
+
+
+def _bits(generated: Generated, real: Dataset, rows: NDArray[np.int64], settings: Settings, report: Report) -> Bits:
+    """Bits per dimension of the chosen real samples under the run."""
+    assert generated.bits is not None
+    before, found = sum(generated.counts), torch.empty(0, dtype=torch.float64)
+    for part in generated.bits(real, rows, Likelihood(settings.tolerance), derive_seed(settings.seed, "likelihood")):
+        found = torch.cat([found, part])
+        report(before + len(found), before + len(rows))
+    return Bits(found, torch.from_numpy(real.labels[rows]))
 
 
 def _of_copies(copied: Copied) -> Counts:
@@ -197,25 +249,26 @@ def _of_agreement(looked: _Looked, num_classes: int) -> Counts:
     return list(zip(right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
 
 
-def with_counts(measured: Measured, counted: Mapping[str, Counts], order: Sequence[str]) -> Measured:
-    """The figures with shares of samples among them, in the order of ``order``; others last."""
+def with_others(measured: Measured, others: Mapping[str, OfClasses], order: Sequence[str]) -> Measured:
+    """The figures with others among them, in the order of ``order``; what that does not name comes last."""
     groups = measured.grouping.classes()
 
     def joined(figures: Mapping[str, Figure], members: Sequence[int]) -> dict[str, Figure]:
-        every = {**figures, **{name: _share([c[k] for k in members]) for name, c in counted.items()}}
+        every = {**figures, **{name: of(members) for name, of in others.items()}}
         names = [name for name in order if name in every]
         return {name: every[name] for name in [*names, *(n for n in every if n not in names)]}
 
     by_class = {k: joined(figures, (k,)) for k, figures in measured.by_class.items()}
     by_group = {g: joined(figures, [k for k in groups[g] if k in by_class]) for g, figures in measured.by_group.items()}
     worst: dict[str, Worst] = dict(measured.worst)
-    for name in counted:
-        found = worst_class(COUNTED[name], by_class)
-        worst |= {} if found is None else {name: found}
-    for name in {n for figures in by_class.values() for n in figures} - set(worst):
+    for name in (n for n in dict.fromkeys(n for figures in by_class.values() for n in figures) if n not in worst):
         found = worst_class(ASKABLE[name], _complete(by_class, name))
         worst |= {} if found is None else {name: found}
     return Measured(joined(measured.whole, list(by_class)), by_group, by_class, worst, measured.grouping)
+
+
+def _shares(counts: Counts) -> OfClasses:
+    return lambda members: _share([counts[k] for k in members])
 
 
 def _share(counts: Counts) -> Figure:

@@ -9,12 +9,14 @@ from evenscore.data import Dataset
 from evenscore.errors import UsageError, unknown
 from evenscore.metrics.base import METRICS, Metric
 from evenscore.metrics.interval import REPLICATES
+from evenscore.records import check
 
 AGREEMENT = Metric("agreement", "higher", "probabilities", "agreement", "samples that look like their class", 0.0, 1.0)
 COPIES = Metric("copies", "lower", "features", "copies", "samples that are copies of training samples", 0.0, 1.0)
+LIKELIHOOD = Metric("likelihood", "lower", "run", "likelihood", "bits per dimension of held-out samples under the run")
 COUNTED: Mapping[str, Metric] = {metric.name: metric for metric in (AGREEMENT, COPIES)}
 """Measures that are shares of the generated samples, counted while they come in."""
-ASKABLE: Mapping[str, Metric] = {**METRICS, **COUNTED}
+ASKABLE: Mapping[str, Metric] = {**METRICS, **COUNTED, LIKELIHOOD.name: LIKELIHOOD}
 """Every measure that can be asked for."""
 DEFAULT = ("frechet", "kernel", "precision", "recall", "density", "coverage", "agreement", "copies")
 BALANCED = 1.5
@@ -33,9 +35,11 @@ class Settings:
         seed: of everything that is fitted, drawn and resampled here; not of the samples.
         replicates: of the bootstrap.
         fit_steps: of the fit of ``domain`` features; None for the default.
+        likelihood_per_class: real samples of each class whose likelihood is computed, at most; it is slow.
+        tolerance: of the flow that computes it.
 
     Raises:
-        UsageError: an unknown measure, one that is named twice, or thresholds in the wrong order.
+        UsageError: an unknown measure, one that is named twice, thresholds in the wrong order, or no sample of a class.
     """
 
     features: str = "domain"
@@ -46,6 +50,8 @@ class Settings:
     seed: int = 0
     replicates: int = REPLICATES
     fit_steps: int | None = None
+    likelihood_per_class: int = 20
+    tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
         names = self.metrics if self.metrics is not None else DEFAULT
@@ -56,6 +62,7 @@ class Settings:
             raise UsageError(f"metrics {','.join(names) or '(none)'}: name at least one, and each once")
         if not 0 <= self.tail <= self.head + 1:
             raise UsageError(f"head {self.head} and tail {self.tail} cannot be used: give tail at most head + 1")
+        check("likelihood_per_class", self.likelihood_per_class, self.likelihood_per_class >= 1, "at least 1")
 
     def part_of(self, reference: Dataset) -> str:
         """The part of a reference that is compared with."""

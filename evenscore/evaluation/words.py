@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from evenscore.evaluation.evaluate import Evaluation
-from evenscore.evaluation.settings import ASKABLE, COPIES
-from evenscore.metrics.base import Figure
+from evenscore.evaluation.settings import ASKABLE, COPIES, LIKELIHOOD
+from evenscore.metrics.base import METRICS, Figure
 from evenscore.metrics.measure import Worst
 
 HEADLINE = ("frechet", "kernel", "energy", "recall", "coverage", "agreement")
@@ -17,7 +17,7 @@ HEADLINE = ("frechet", "kernel", "energy", "recall", "coverage", "agreement")
 
 def shown(name: str, found: Evaluation) -> str:
     """The name of a measure for readers: with the features that it was computed in."""
-    return ASKABLE[name].shown(found.protocol.features) if name not in ("agreement", "copies") else name
+    return METRICS[name].shown(found.protocol.features) if name in METRICS else name
 
 
 def number(value: float) -> str:
@@ -58,6 +58,12 @@ def sentences(found: Evaluation) -> Iterator[str]:
         yield worst_sentence(name, found)
     if found.memorisation is not None:
         yield copies_sentence(found)
+    if LIKELIHOOD.name in whole:
+        most = protocol.settings["likelihood"]["per_class"]
+        yield (
+            f"Likelihood: {said(whole[LIKELIHOOD.name])} bits per dimension of {whole[LIKELIHOOD.name].n} held-out samples, at "
+            f"most {most} of a class; fewer are likelier, for one class under several runs, not for one class against another."
+        )
     for name, figure in whole.items():
         if figure.value is None:
             yield f"{shown(name, found)} of the whole set is not given: {figure.note}."

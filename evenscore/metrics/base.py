@@ -40,7 +40,7 @@ class Metric:
     Attributes:
         name: by which it is asked for.
         direction: whether ``lower`` or ``higher`` is better.
-        needs: what it is computed from, ``features`` or class ``probabilities``.
+        needs: what it is computed from, ``features``, class ``probabilities``, or the ``run`` itself.
         family: the measures that are computed together with it.
         words: what it says, in a few words.
         lowest, highest: between which its values lie; an interval is cut there.
@@ -48,7 +48,7 @@ class Metric:
 
     name: str
     direction: Literal["lower", "higher"]
-    needs: Literal["features", "probabilities"]
+    needs: Literal["features", "probabilities", "run"]
     family: str
     words: str
     lowest: float = -float("inf")
@@ -110,7 +110,7 @@ class Figure:
     Attributes:
         value: None where it is not given; ``note`` says why.
         low, high: 95 % interval, None where there is none.
-        n: generated samples it was computed from.
+        n: samples it was computed from: generated ones, of a likelihood real ones.
         reference_n: reference samples.
         note: what a reader has to know: a refusal with its reason, a subsample.
     """

@@ -47,6 +47,7 @@ class SampleJob:
         format: ``png`` or ``npz``.
         batch_size: samples computed together.
         method: what steers the samples beside their class.
+        checkpoint: which of the run, ``last`` or ``best``.
     """
 
     counts: tuple[int, ...]
@@ -55,6 +56,7 @@ class SampleJob:
     format: str = "png"
     batch_size: int = 100
     method: Method = field(default_factory=Plain)
+    checkpoint: str = "last"
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -80,7 +82,7 @@ def sample_files(
     """
     _check(run, job)
     labels = labels_for(job.counts)
-    denoiser, trained = run.denoiser(), job.method.trained(run)
+    denoiser, trained = run.denoiser(job.checkpoint), job.method.trained(run)
     if job.format == "png":
         yield from _write_images(run, denoiser, trained, out, job, labels, stop)
     else:
@@ -188,11 +190,14 @@ def _save_archive(run: Run, out: Path, parts: list[NDArray[Any]], labels: torch.
 
 def _signature(run: Run, job: SampleJob, trained: nn.Module | None) -> dict[str, Any]:
     """What the samples depend on: the job, the run, its checkpoint, and the weights of what was trained beside it."""
-    origin = {"run": str(run.path.resolve()), "checkpoint": pointed(run.checkpoints, "last")}
+    origin = {"run": str(run.path.resolve())}
     if trained is not None:
         origin["trained"] = _digest(trained)
     method = {"name": job.method.name, **records.write(job.method)}
-    fixed: dict[str, Any] = json.loads(json.dumps({**origin, **asdict(job), "method": method}))
+    checkpoint = pointed(run.checkpoints, job.checkpoint)
+    fixed: dict[str, Any] = json.loads(
+        json.dumps({**origin, **asdict(job), "method": method, "checkpoint": checkpoint})
+    )
     return fixed
 
 

@@ -2,7 +2,7 @@
 
 Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages, optimiser state and what the
 objective remembers are saved exactly. So the same command given again after any interruption ends with bit for bit the
-weights of the uninterrupted run, on the same machine and with a budget in steps.
+weights of the uninterrupted run, and the same best checkpoint, on the same machine and with a budget in steps.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from evenscore.objectives.levels import draw_times
 from evenscore.random import derive_seed, generator, seeded_layers
 from evenscore.run import DataCard, Run, load_prefixed
 from evenscore.training.class_moments import class_moments
+from evenscore.training.criterion import HELD_OUT, Best, Criterion
 from evenscore.training.diagnose import Watch
 from evenscore.training.meters import ClassMeter, probe_loss
 from evenscore.training.optimise import (
@@ -112,7 +113,9 @@ class Trainer:
         self.augmentation = Augmentation(self.config.augmentation)
         self.spread = float(self.model.std.mean())
         self.meter = ClassMeter(self.labels)
-        self.step, self.seconds, self.best, self.drawn = 0, 0.0, float("inf"), 0
+        self.step, self.seconds, self.drawn = 0, 0.0, 0
+        self.criterion = Criterion.of(data)
+        self.best = Best(self.criterion.key)
         self.objective = self.config.objective.bind(lambda: class_moments(data))
         self.game = make_game(self.config.players, self.objective)
         self.watch = Watch(data, self.config, self.objective)
@@ -152,8 +155,11 @@ class Trainer:
         yield self.progress("done", 0.0)
 
     def _is_due(self, saved: float) -> bool:
-        regular = self.config.steps is not None and self.step % self.config.checkpoint_every == 0
-        return regular or time.monotonic() - saved > SAVE_SECONDS
+        return self._is_regular or time.monotonic() - saved > SAVE_SECONDS
+
+    @property
+    def _is_regular(self) -> bool:
+        return self.config.steps is not None and self.step % self.config.checkpoint_every == 0
 
     def one_step(self) -> float:
         """One optimiser step; returns its learning rate.
@@ -229,22 +235,34 @@ class Trainer:
         self.meter.reset()
 
     def save(self) -> None:
-        """Write a checkpoint; move ``best`` to it when its averaged weights denoise the probe better than before."""
-        probe = probe_loss(self.average.module, self.data, self.config)
-        better = probe.mean < self.best
-        self.best = min(self.best, probe.mean)
+        """Write a checkpoint; move ``best`` to it when its averaged weights meet the criterion better than those before."""
+        record = self._judged()
         self._preview()
         tensors: dict[str, Tensor] = {}
         for prefix, module in (("model.", self.model), ("ema.", self.average.module)):
             tensors |= {prefix + key: value for key, value in module.state_dict().items()}
         tensors |= optimiser_tensors(self.optimiser, "optimiser.")
         tensors |= {"memory." + key: value for key, value in self.memory.items()}
-        state = {"step": self.step, "seconds": self.seconds, "best": self.best, "drawn": self.drawn}
+        state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, **self.best.state()}
+        self.run.log(record)
         name = save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state))
-        if better:
+        if self.best.step == self.step:
             point(self.run.checkpoints, "best", name)
-        game = self.watch(cast(Preconditioned, self.average.module), self.fraction, self.memory, self.seconds)
-        self.run.log({"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class} | game)
+
+    def _judged(self) -> dict[str, Any]:
+        """The record of a checkpoint: losses of its averaged weights, by class too, and which checkpoint is best."""
+        average = cast(Preconditioned, self.average.module)
+        probe = probe_loss(average, self.data, self.config)
+        found = self.criterion.measure(average, self.config) if self.criterion.kind == HELD_OUT else probe
+        if self.config.steps is None or self._is_regular or self.fraction >= 1:
+            self.best = self.best.or_better(found.mean, self.step)
+        record: dict[str, Any] = {"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class}
+        if self.criterion.kind == HELD_OUT:
+            record |= {"held_out": found.mean, "held_out_by_class": found.by_class}
+        record["criterion"] = self.criterion.words
+        if self.best.step:
+            record |= {"best_step": self.best.step, "best": self.best.value}
+        return record | self.watch(average, self.fraction, self.memory, self.seconds)
 
     def _preview(self) -> None:
         due = int(self.fraction * self.config.previews)
@@ -289,7 +307,8 @@ class Trainer:
     def _take_state(self, state: Mapping[str, Any]) -> None:
         try:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.best, self.drawn = float(state["best"]), int(state["drawn"])
+            self.drawn = int(state["drawn"])
+            self.best = Best.resumed(self.run, self.criterion, state, str(self.device))
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(
                 f"the last checkpoint in {self.run.checkpoints} says nothing of how far training was: "

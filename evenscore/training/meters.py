@@ -1,4 +1,4 @@
-"""Loss by class and by group, gathered from losses per sample; and the probe that chooses the ``best`` checkpoint."""
+"""Loss by class and by group, gathered from losses per sample; and the probe by which checkpoints are compared."""
 
 from __future__ import annotations
 
@@ -65,32 +65,33 @@ class ClassMeter:
 
 @dataclass(frozen=True)
 class ProbeLoss:
-    """Denoising loss on the probe: mean over classes, and of each class."""
+    """Denoising loss on the probe: mean over the classes that have samples, and of each class, None where it has none."""
 
     mean: float
-    by_class: list[float]
+    by_class: list[float | None]
 
 
 @torch.no_grad()
 def probe_loss(denoiser: Denoiser, data: Dataset, config: TrainConfig) -> ProbeLoss:
-    """Denoising loss of a fixed set of training samples with fixed noise, every class counting alike.
+    """Denoising loss (EDM weighting) of a fixed set of samples of ``data`` with fixed noise, every class counting alike.
 
-    It compares checkpoints of one run with each other; it is measured on training samples and says nothing about
-    samples that the network has not seen.
+    It compares checkpoints of one run with each other. Of training samples it says nothing about samples that the network has
+    not seen; for that, ``data`` is the held-out part, in which a class may be empty.
     """
-    batch = probe_batch(denoiser, data, config)
+    present = [k for k, count in enumerate(data.distribution.counts) if count]
+    batch = probe_batch(denoiser, data, config, present)
     loss = denoising_loss(denoiser, denoiser.predict(batch.x_t, batch.t, batch.y_in), batch, "edm").cpu()
     y = batch.y.cpu()
-    by_class = [float(loss[y == k].mean()) for k in range(data.num_classes)]
-    return ProbeLoss(sum(by_class) / len(by_class), by_class)
+    found = {k: float(loss[y == k].mean()) for k in present}
+    return ProbeLoss(sum(found.values()) / len(found), [found.get(k) for k in range(data.num_classes)])
 
 
 def probe_batch(denoiser: Denoiser, data: Dataset, config: TrainConfig, classes: Sequence[int] | None = None) -> Noised:
-    """The probe: some training samples of each class, the same in every call, with the same noise.
+    """The probe: some samples of each class, the same in every call, with the same noise.
 
     Args:
         denoiser: whose process, spread and device are used.
-        data: the training set.
+        data: the training set, or its held-out part.
         config: of the run.
         classes: among which the probe's samples are divided; None for all.
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,73 @@ def test_a_reference_that_does_not_fit_is_one_sentence(cli: Cli, digits: Dataset
     cli(made, "--reference", colour, *QUICK[:4]).assert_refused(3, "grey images and the reference")
     (tmp_path / "made" / "empty").mkdir()
     cli(made, "--reference", "digits").assert_refused(3, "has 0 images")
+
+
+def archive(path: Path, data: Dataset, test: Dataset | None = None) -> Path:
+    held = {} if test is None else {"test_images": test.values, "test_labels": test.labels}
+    np.savez(path, train_images=data.values, train_labels=data.labels, class_names=np.array(data.class_names), **held)
+    return path
+
+
+def wrong(data: Dataset, root: Path) -> Iterator[tuple[list[Any], int, str]]:
+    """Arguments of the command, its exit code, and words of its sentence."""
+    root.mkdir()
+    assert data.test is not None
+    names = tuple(f"digit {k}" for k in range(10))
+    renamed = archive(root / "renamed.npz", Dataset(data.values, data.labels, names, "renamed"))
+    yield ["MADE", "--reference", renamed], 3, "the class '0' that the reference lacks"
+    fewer = data.select(np.flatnonzero(data.labels < 4))
+    few = archive(root / "few.npz", Dataset(fewer.values, fewer.labels, tuple("0123"), "few"))
+    yield ["MADE", "--reference", few], 3, "has 4 classes to its 10: give a reference with the same classes"
+    yield [few, "--reference", "digits"], 3, "has no class '4'"
+    yield ["MADE", "--reference", "digits", "--trained-on", few], 3, "has no class '4'"
+    colour = archive(root / "colour.npz", replace(data, values=np.repeat(data.values, 3, axis=3), test=None))
+    yield ["MADE", "--reference", colour], 3, "holds grey images and the reference"
+    yield [colour, "--reference", "digits"], 3, "holds colour images and the reference digits grey ones"
+    yield ["MADE", "--reference", "digits:size=16"], 3, "write the reference as DATA:size=8x8"
+    flat = Dataset(data.values.reshape(len(data), -1).astype(np.float32), data.labels, data.class_names, "flat")
+    yield ["MADE", "--reference", archive(root / "flat.npz", flat)], 3, "give data of the same kind"
+    some = archive(root / "some.npz", replace(data.select(np.flatnonzero(data.labels != 3)), test=None))
+    yield [some, "--reference", "digits"], 3, "has no samples of class '3': give generated samples of every class"
+    yield ["MADE", "--reference", some], 3, "class '3' has 0 samples"
+    lacking = archive(root / "lacking.npz", data, data.test.select(np.flatnonzero(data.test.labels != 3)))
+    yield ["MADE", "--reference", lacking], 3, "no samples of class '3' in its test part"
+    yield ["MADE", "--reference", colour, "--reference-part", "test"], 3, "holds grey images"
+    alone = archive(root / "alone.npz", replace(data, test=None))
+    yield ["MADE", "--reference", alone, "--reference-part", "test"], 3, "has no held-out part"
+    text = root / "text.npz"
+    text.write_text("no archive")
+    yield [text, "--reference", "digits"], 3, "cannot be read"
+    yield ["MADE", "--reference", text], 3, "text.npz"
+
+
+def wrong_features(root: Path) -> Iterator[tuple[list[Any], int, str]]:
+    """The same with a feature map that does not fit or is not there."""
+    root.mkdir()
+    judges = {"channels": (3, 10, 8), "classes": (1, 4, 8), "other": (1, 10, 8)}
+    paths = {name: root / f"{name}.safetensors" for name in judges}
+    for name, sizes in judges.items():
+        save_file(JudgeNetwork(*sizes).state_dict(), paths[name])
+    state = JudgeNetwork(1, 10, 8).state_dict()
+    first = next(iter(state))
+    save_file({**state, first: torch.zeros(2, 2)}, paths["other"])
+    yield [paths["channels"]], 3, "sees images with 3 channels"
+    yield [paths["classes"]], 3, "knows 4 classes, but the data have 10"
+    yield [paths["other"]], 3, "holds another network"
+    yield [root / "none.safetensors"], 3, "none.safetensors"
+    (root / "text.safetensors").write_text("no weights")
+    yield [root / "text.safetensors"], 3, "text.safetensors"
+    weights = root / "pt_inception-2015-12-05-6726825d.pth"
+    weights.write_bytes(b"0" * 5000)
+    yield [f"inception:{weights}"], 3, "not 6726825d"
+    yield [f"inception:{root / 'none.pth'}"], 3, "none.pth"
+    yield ["nosuchmodule:Net"], 2, "nosuchmodule"
+    yield ["inceptoin"], 2, "unknown features"
+
+
+def test_every_wrong_input_is_one_sentence(cli: Cli, digits: Dataset, tmp_path: Path) -> None:
+    made = folder(digits, tmp_path / "made")
+    for arguments, code, words in wrong(digits, tmp_path / "wrong"):
+        cli(*(made if a == "MADE" else a for a in arguments), *QUICK[:4]).assert_refused(code, words)
+    for (features,), code, words in wrong_features(tmp_path / "features"):
+        cli(made, "--reference", "digits", "--features", features).assert_refused(code, words)

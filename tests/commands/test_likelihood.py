@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from evenscore.commands.likelihood import LikelihoodRequest, Part, chosen, measure, summary
+from evenscore.commands.likelihood import LikelihoodRequest, Part, measure, summary
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import UsageError
+from evenscore.evaluation.bits import chosen
 from evenscore.likelihood import BYTE_OFFSET, Likelihood, bits_per_dim, dequantise, log_prob
 from evenscore.random import derive_seed
 from evenscore.run import Run

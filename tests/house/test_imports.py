@@ -28,6 +28,7 @@ LAYERS = (
         "evaluation",
         "features",
         "inspection",
+        "learning_curve",
         "report",
         "run",
         "sampling",

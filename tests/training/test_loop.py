@@ -263,7 +263,8 @@ def test_the_log_has_losses_by_class_and_group_and_the_probe(trained: Path, digi
     assert [record["step"] for record in probes] == [2, 4]
     for record in probes:
         assert record["probe"] == pytest.approx(np.mean(record["probe_by_class"]))
-    best = min(probes, key=lambda record: record["probe"])["step"]
+        assert record["held_out"] == pytest.approx(np.mean(record["held_out_by_class"]))
+    best = min(probes, key=lambda record: record["held_out"])["step"]
     assert pointed(trained / "checkpoints", "best") == f"step-{best:09d}"
 
 
