@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from evenscore.balancing.job import HIDDEN
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.evaluate import EvaluateRequest, looked, source, training_data
 from evenscore.commands.inspect import read
 from evenscore.commands.terminal import emit
+from evenscore.comparison.page import rewrite
 from evenscore.configuration import objective_name
 from evenscore.data import Dataset
 from evenscore.errors import DataError, EvenscoreError, UsageError
@@ -208,7 +207,7 @@ def _comparison(request: ReportRequest, as_json: bool) -> None:
 
     Raises:
         UsageError: options that a comparison does not take.
-        DataError: this installation cannot read comparisons.
+        RunError: its result cannot be understood.
     """
     given = {"--reference": request.reference, "--per-class": request.per_class, "--trained-on": request.trained_on}
     asked = [name for name, value in {**given, "--out": request.out}.items() if value is not None]
@@ -216,14 +215,7 @@ def _comparison(request: ReportRequest, as_json: bool) -> None:
         raise UsageError(
             f"{request.path} is a comparison, whose page is written from its own results: leave {asked[0]} out"
         )
-    try:
-        module: Any = importlib.import_module("evenscore.comparison.page")
-    except ModuleNotFoundError:
-        raise DataError(
-            f"{request.path} is a comparison, and this evenscore cannot read one: install a newer version"
-        ) from None
-    written = module.write(request.path)
-    page = written if isinstance(written, Path) else request.path / PAGE
+    page = rewrite(request.path)
     if as_json:
         emit({"page": str(page)})
     else:

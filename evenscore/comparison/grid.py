@@ -55,7 +55,9 @@ def places(grid: Grid) -> list[Place]:
 
 def shown(place: Place) -> str:
     """A place in words."""
-    return ", ".join(f"{key} {value}" for key, value in place.items())
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in place.items()
+    )
 
 
 def read_guidances(text: str) -> tuple[float, ...]:

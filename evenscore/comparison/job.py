@@ -16,7 +16,7 @@ from evenscore.comparison.gather import gather
 from evenscore.comparison.judge import Judge, cache_in
 from evenscore.comparison.markdown import markdown
 from evenscore.comparison.measuring import measure
-from evenscore.comparison.page import render, report
+from evenscore.comparison.page import write_page
 from evenscore.comparison.plan import Planner
 from evenscore.comparison.progress import STOPPED_STAGE, Stage
 from evenscore.comparison.recipe import Recipe
@@ -95,7 +95,6 @@ def write(found: Found) -> Comparison:
     comparison, root = gather(found), found.folder.root
     write_json(comparison, found.folder)
     write_atomic(root / "comparison.md", markdown(comparison).encode())
-    page = render(report(comparison, found)) if comparison.parts else None
-    if page is not None:
-        write_atomic(root / "index.html", page.encode())
+    if comparison.parts:
+        write_page(found.folder, found.data)
     return comparison

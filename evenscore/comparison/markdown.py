@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from evenscore.comparison.grid import shown
 from evenscore.comparison.result import Comparison, Row, Section
 from evenscore.comparison.table import is_clear
 from evenscore.comparison.words import whom
@@ -46,21 +47,12 @@ def methods(section: Section) -> Iterator[str]:
             f"{row.steps or ''}",
             cost,
             seconds,
-            chosen(row),
+            shown({} if row.choice is None else row.choice.settings),
             f"{len(row.seeds)}",
             f"{len(row.failures)}",
             settings,
         )
         yield f"| {' | '.join(_text(cell) for cell in cells)} |"
-
-
-def chosen(row: Row) -> str:
-    """What a method chose, in words."""
-    if row.choice is None:
-        return ""
-    return ", ".join(
-        [f"{key} {value}" for key, value in row.choice.place.items()] + [f"guidance {row.choice.guidance:g}"]
-    )
 
 
 def table(section: Section, measure: Measure, parts: Sequence[Part]) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""A comparison as the records of a quality page: figures, differences, pictures and curves of each method."""
+"""The page of a comparison, from what its folder holds: figures, differences, pictures and curves of each method.
+
+Law: the page says what ``comparison.json`` says. So it can be written again at any time; only the pictures of real images
+need the data themselves.
+"""
 
 from __future__ import annotations
 
@@ -6,82 +10,120 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from evenscore.comparison.markdown import chosen
+from evenscore.checkpoint import write_atomic
+from evenscore.comparison.folder import Folder
+from evenscore.comparison.grid import shown
 from evenscore.comparison.pictures import SHOWN, load_pictures
-from evenscore.comparison.result import Comparison, Found, Row, Section
-from evenscore.data import Dataset
-from evenscore.report.quality import ClassPictures, MethodReport, QualityReport
-from evenscore.report.quality import Section as PageSection
+from evenscore.data import Dataset, load
+from evenscore.errors import EvenscoreError
+from evenscore.report import quality_page
+from evenscore.report.quality import ClassPictures, Measure, MethodReport, Part, QualityReport, Section, Value
+
+RESULT, PAGE = "comparison.json", "index.html"
 
 
-def report(comparison: Comparison, found: Found) -> QualityReport:
-    """The records of the page."""
-    data = found.data
-    real = (
-        {}
-        if data.kind != "image"
-        else {n: data.values[data.of_class(k)[:SHOWN]] for k, n in enumerate(data.class_names)}
-    )
+def write_page(folder: Folder, data: Dataset | None) -> Path:
+    """Write the page of a comparison that has a result.
+
+    Args:
+        folder: of the comparison.
+        data: its training data; None where they are not there any more: the page then has no real images.
+
+    Raises:
+        RunError: the result cannot be understood.
+        DataError: the page cannot be written.
+    """
+    content = folder.read(RESULT)
+    try:
+        page = quality_page(_records(content, folder, data))
+    except (LookupError, TypeError, AttributeError):
+        raise folder.damaged(RESULT) from None
+    write_atomic(folder.root / PAGE, page.encode())
+    return folder.root / PAGE
+
+
+def rewrite(root: Path) -> Path:
+    """Write the page of the comparison in ``root`` again, with real images where the data are as they were.
+
+    Raises:
+        RunError, DataError: as :func:`write_page`.
+    """
+    folder = Folder(root)
+    return write_page(folder, _data(folder))
+
+
+def _data(folder: Folder) -> Dataset | None:
+    name, job = (folder.read(RESULT) or {}).get("data"), folder.read("job.json") or {}
+    try:
+        data = load(str(name))
+    except EvenscoreError:
+        return None
+    return data if data.fingerprint == job.get("data") else None
+
+
+def _records(content: Mapping[str, Any], folder: Folder, data: Dataset | None) -> QualityReport:
+    shown = data is not None and data.kind == "image"
     return QualityReport(
-        title=f"Methods on {Path(data.name).name}, against {comparison.baseline}",
-        source=data.name,
+        title=f"Methods on {Path(content['data']).name}, against {content['baseline']}",
+        source=content["data"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        summary=tuple(_summary(comparison)),
-        measures=comparison.measures,
-        parts=comparison.parts,
-        sections=tuple(_section(section, found) for section in comparison.sections),
-        real=real,
-        baseline=comparison.baseline,
-        protocol=comparison.protocol,
-        notes=comparison.notes,
+        summary=tuple(_summary(content)),
+        measures=tuple(Measure(**measure) for measure in content["measures"]),
+        parts=tuple(Part(**part) for part in content["parts"]),
+        sections=tuple(_section(section, content["timing"], folder, data) for section in content["sections"]),
+        real={n: data.values[data.of_class(k)[:SHOWN]] for k, n in enumerate(data.class_names)}
+        if shown and data is not None
+        else {},
+        baseline=content["baseline"],
+        protocol=content["protocol"],
+        notes=tuple(content["notes"]),
     )
 
 
-def render(records: QualityReport) -> str | None:
-    """The page as HTML; None where the renderer is not there."""
-    draw = getattr(import_module("evenscore.report"), "quality_page", None)
-    return None if draw is None else str(draw(records))
+def _summary(content: Mapping[str, Any]) -> Iterator[str]:
+    for section in content["sections"]:
+        yield from (f"Equal {section['equal']}: {word}" for word in section["words"][1:])
 
 
-def _summary(comparison: Comparison) -> Iterator[str]:
-    for section in comparison.sections:
-        lead = f"Equal {section.rule}: "
-        yield from (lead + word for word in section.words[1:])
+def _section(section: Mapping[str, Any], timing: Mapping[str, Any], folder: Folder, data: Dataset | None) -> Section:
+    rule = section["equal"]
+    methods = tuple(_method(row, rule, timing, folder, data) for row in section["methods"])
+    return Section(f"Equal {rule}", tuple(section["words"]), methods)
 
 
-def _section(section: Section, found: Found) -> PageSection:
-    return PageSection(f"Equal {section.rule}", section.words, tuple(_method(row, found) for row in section.rows))
-
-
-def _method(row: Row, found: Found) -> MethodReport:
-    part = None if row.first is None else found.folder.part(row.first.name)
+def _method(
+    row: Mapping[str, Any], rule: str, timing: Mapping[str, Any], folder: Folder, data: Dataset | None
+) -> MethodReport:
+    first = row["first"]
     return MethodReport(
-        name=row.title,
-        figures=row.figures,
-        differences=row.differences,
-        facts=_facts(row),
-        settings=row.settings,
-        pictures=()
-        if row.first is None
-        else _pictures(found.folder.root / "pictures" / f"{row.first.name}.npz", found.data),
-        curves=_curves(part or {}),
-        failures=row.failures,
+        name=row["method"],
+        figures=_values(row["figures"]),
+        differences=_values(row["differences"]),
+        facts=_facts(row, rule, timing),
+        settings=row["settings"],
+        pictures=() if first is None or data is None else _pictures(folder.root / "pictures" / f"{first}.npz", data),
+        curves=_curves({} if first is None else folder.part(first) or {}),
+        failures=tuple(row["failures"]),
     )
 
 
-def _facts(row: Row) -> dict[str, str]:
+def _values(figures: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, tuple[Value, ...]]:
+    return {key: tuple(Value(**value) for value in values) for key, values in figures.items()}
+
+
+def _facts(row: Mapping[str, Any], rule: str, timing: Mapping[str, Any]) -> dict[str, str]:
+    cost, seconds = timing["cost of a step"].get(row["method"]), timing["seconds of training"][rule].get(row["method"])
     facts = {
-        "steps": None if row.steps is None else f"{row.steps}",
-        "cost of a step": None if row.cost is None else f"{row.cost:.2f} x baseline",
-        "seconds of training": None if row.seconds is None else f"{row.seconds:.0f}",
-        "chosen": chosen(row) or None,
-        "seeds": f"{len(row.seeds)}",
-        "failed runs": f"{len(row.failures)}" if row.failures else None,
+        "steps": None if row["steps"] is None else f"{row['steps']}",
+        "cost of a step": None if cost is None else f"{cost:.2f} x baseline",
+        "seconds of training": None if seconds is None else f"{seconds:.0f}",
+        "chosen": shown(row["chosen"]) or None,
+        "seeds": f"{len(row['seeds'])}",
+        "failed runs": f"{len(row['failures'])}" if row["failures"] else None,
     }
     return {name: words for name, words in facts.items() if words is not None}
 

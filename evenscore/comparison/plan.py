@@ -63,6 +63,11 @@ class Choice:
     guidance: float
     distance: float | None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The place and the guidance, by name."""
+        return {**self.place, "guidance": self.guidance}
+
 
 Chosen = Mapping[tuple[str, str], Choice]
 """(title, rule) -> what the method chose under it."""

@@ -134,7 +134,8 @@ def _row_dict(row: Row) -> dict[str, Any]:
     return {
         "method": row.title,
         "steps": row.steps,
-        "chosen": None if row.choice is None else {**row.choice.place, "guidance": row.choice.guidance},
+        "first": None if row.first is None else row.first.name,
+        "chosen": {} if row.choice is None else row.choice.settings,
         "seeds": list(row.seeds),
         "by_seed": {
             f"{seed}": {k: [v.value for v in vs] for k, vs in found.items()} for seed, found in row.by_seed.items()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import types
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -133,17 +131,8 @@ def test_what_does_not_fit_is_one_sentence(cli: Cli, run: Path, tmp_path: Path) 
     assert not (run / "report.html").exists()
 
 
-def test_a_comparison_writes_its_own_page(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_takes_no_options_and_a_damaged_one_is_named(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "comparison.json").write_text("{}")
     cli(tmp_path, "--reference", "digits").assert_refused(2, "leave --reference out")
-    monkeypatch.setitem(sys.modules, "evenscore.comparison.page", None)
-    cli(tmp_path).assert_refused(3, "this evenscore cannot read one")
-    fake = types.ModuleType("evenscore.comparison.page")
-    asked: list[Path] = []
-    fake.write = asked.append  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "evenscore.comparison", types.ModuleType("evenscore.comparison"))
-    monkeypatch.setitem(sys.modules, "evenscore.comparison.page", fake)
-    done = cli(tmp_path, "--json")
-    assert done.code == 0, done.err
-    assert asked == [tmp_path]
-    assert json.loads(done.out) == {"page": str(tmp_path / "report.html")}
+    cli(tmp_path).assert_refused(3, "comparison.json cannot be understood")
+    assert not (tmp_path / "index.html").exists()

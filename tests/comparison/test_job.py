@@ -13,11 +13,14 @@ from torch import Tensor
 
 from evenscore.comparison import Budget, ComparisonConfig, Recipe, Stage, compare
 from evenscore.comparison import trial as trial_module
+from evenscore.comparison.page import rewrite
 from evenscore.data import Dataset
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import DataError, EvenscoreError, RunError, UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import Denoising, Noised
+from evenscore.report import quality_page
+from evenscore.report.quality import QualityReport
 from evenscore.run import hold
 from tests.comparison.conftest import WeightJudge, settings
 
@@ -231,15 +234,18 @@ def test_runs_are_kept_where_that_is_asked(play: Play, tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
-def test_a_page_is_written_where_there_is_a_renderer(
+def test_the_page_says_what_the_result_says_and_can_be_written_again(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-    monkeypatch.setattr(
-        "evenscore.report.quality_page", lambda records: seen.append(records) or "<html>", raising=False
-    )
+    seen: list[QualityReport] = []
+
+    def draw(records: QualityReport) -> str:
+        seen.append(records)
+        return quality_page(records)
+
+    monkeypatch.setattr("evenscore.comparison.page.quality_page", draw)
     play(tmp_path, "cbdm", seeds=1, equal="updates")
-    assert (tmp_path / "index.html").read_text() == "<html>"
+    assert "cbdm" in (tmp_path / "index.html").read_text()
     (records,) = seen
     plain, cbdm = records.sections[0].methods
     assert (records.baseline, plain.name, cbdm.name) == ("plain", "plain", "cbdm")
@@ -249,6 +255,10 @@ def test_a_page_is_written_where_there_is_a_renderer(
     assert cbdm.pictures[3].synthetic.shape == cbdm.pictures[3].nearest.shape == (2, 8, 8, 1)
     assert cbdm.curves["loss by group"]["head"]
     assert len(records.real["0"]) == 12
+    (tmp_path / "index.html").unlink()
+    assert rewrite(tmp_path) == tmp_path / "index.html"
+    assert seen[1].sections[0].methods[1].figures == cbdm.figures
+    assert len(seen[1].real["0"]) == 12
 
 
 def test_a_full_disk_is_no_failure_of_a_method(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
