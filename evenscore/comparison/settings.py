@@ -60,6 +60,8 @@ class ComparisonConfig:
         records.check("seeds", self.seeds, 1 <= self.seeds <= MOST_SEEDS, f"between 1 and {MOST_SEEDS}")
         records.check("per-class", self.per_class, self.per_class >= 1, "at least 1")
         records.check("workers", self.workers, self.workers >= 1, "at least 1")
+        part = self.evaluation.part
+        records.check("reference part", part, part in (None, "test"), "test: what was trained on does not judge")
         records.check_name("rule of equality", self.equal, RULES)
         for key in ("steps", "minutes", "seed"):
             records.check(key, self.common.get(key), key not in self.common, "left to the comparison")

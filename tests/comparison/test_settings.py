@@ -9,6 +9,7 @@ import pytest
 from evenscore.comparison import Budget, ComparisonConfig, read_budget
 from evenscore.comparison.grid import places, read_grid, read_guidances, shown
 from evenscore.errors import UsageError
+from evenscore.evaluation import Settings
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,10 @@ def test_what_is_no_grid_is_refused(texts: list[str], words: str) -> None:
         ({"seeds": 0}, "seeds=0 cannot be used: seeds must be between 1 and 1000"),
         ({"per_class": 0}, "per-class=0 cannot be used"),
         ({"workers": 0}, "workers=0 cannot be used"),
+        (
+            {"evaluation": Settings(part="train")},
+            "reference part=train cannot be used: .* what was trained on does not judge",
+        ),
         ({"equal": "time"}, "unknown rule of equality 'time'"),
         ({"common": {"steps": "5"}}, "steps=5 cannot be used: steps must be left to the comparison"),
         ({"guidance_grid": (-1.0,)}, "guidance"),
