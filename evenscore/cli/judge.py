@@ -187,13 +187,8 @@ def compare(
         str | None,
         typer.Option("--guidance-grid", metavar="A,B,...", help="Guidance scales from which every method chooses."),
     ] = None,
-    features: Annotated[
-        str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")
-    ] = "domain",
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", metavar="A,B,...", help="What to measure: see `evenscore list metrics`."),
-    ] = None,
+    features: Features = "domain",
+    metrics: Metrics = None,
     per_class: Annotated[int, typer.Option("--per-class", help="Samples of each class that are judged.")] = 100,
     solver: Solver = "dpm++2m",
     nfe: Nfe = 12,
