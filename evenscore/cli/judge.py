@@ -26,6 +26,24 @@ from evenscore.commands.options import (
     TrainedOn,
 )
 
+Recipes = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECIPE...",
+        help="NAME[:key=value,...] with NAME plain, resampled or an objective (`evenscore list objectives`), or a YAML "
+        "file of settings; TITLE=RECIPE gives a title.",
+    ),
+]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grid",
+        metavar="KEY=A,B,...",
+        help="Values of a setting from which every method, the baseline too, chooses on data that do not judge; may be "
+        "repeated, all combinations are tried.",
+    ),
+]
+
 
 def likelihood(
     run: RunPath,
@@ -152,14 +170,7 @@ def downstream(
 
 
 def compare(
-    recipes: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RECIPE...",
-            help="NAME[:key=value,...] with NAME plain, resampled or an objective (`evenscore list objectives`), or a YAML "
-            "file of settings; TITLE=RECIPE gives a title.",
-        ),
-    ],
+    recipes: Recipes,
     data: Annotated[str, typer.Option("--data", metavar="DATA", help="Training data with a held-out part.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; the same command again goes on there.")],
     budget: Annotated[
@@ -174,15 +185,7 @@ def compare(
         str, typer.Option("--equal", help="compute (processor time), updates (optimiser steps) or both.")
     ] = "both",
     settings: Settings = None,
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--grid",
-            metavar="KEY=A,B,...",
-            help="Values of a setting from which every method, the baseline too, chooses on data that do not judge; may be "
-            "repeated, all combinations are tried.",
-        ),
-    ] = None,
+    grid: Grid = None,
     guidance_grid: Annotated[
         str | None,
         typer.Option("--guidance-grid", metavar="A,B,...", help="Guidance scales from which every method chooses."),

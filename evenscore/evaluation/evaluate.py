@@ -117,9 +117,7 @@ def evaluate(
         others[LIKELIHOOD.name] = _bits(generated, real, rows, settings, report).figure
     measured = with_others(measured, others, metrics)
     protocol = _protocol(generated, real, part, maps, looked, grouping, plan, reference, learned)
-    if LIKELIHOOD.name in metrics:
-        how = {"per_class": settings.likelihood_per_class, "tolerance": settings.tolerance, "part": part}
-        protocol = replace(protocol, settings={**protocol.settings, "likelihood": how})
+    protocol = replace(protocol, settings={**protocol.settings, **settings.likelihood(metrics, part)})
     return Evaluation(
         generated.name,
         reference.class_names,

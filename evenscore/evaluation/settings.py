@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evenscore.data import Dataset
 from evenscore.errors import UsageError, unknown
@@ -67,6 +68,11 @@ class Settings:
     def part_of(self, reference: Dataset) -> str:
         """The part of a reference that is compared with."""
         return self.part or ("train" if reference.test is None else "test")
+
+    def likelihood(self, metrics: Collection[str], part: str) -> dict[str, Any]:
+        """What belongs to the protocol of the likelihood, where it is among the measures."""
+        how = {"per_class": self.likelihood_per_class, "tolerance": self.tolerance, "part": part}
+        return {LIKELIHOOD.name: how} if LIKELIHOOD.name in metrics else {}
 
     def chosen(self, own_classes: bool) -> tuple[str, ...]:
         """The measures that are computed with features that know the classes of the data, or do not.
