@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,17 +33,22 @@ def chosen(study: Mapping[str, Any]) -> list[str]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], figure: str) -> list[str]:
-    """Means of a figure, and paired differences from plain and resampled denoising with their 95 % intervals."""
-    groups = ("mean", "worst", "head", "medium", "tail")
+    """Means of a figure, and paired differences from plain and resampled denoising with their 95 % intervals.
+
+    Groups that no class is of are left out; the last group there is, that of the rarest classes, has its differences shown.
+    """
+    first = next(iter(rows.values()))[figure]
+    groups = [group for group in ("mean", "worst", "head", "medium", "tail") if not math.isnan(first[group])]
+    rarest = groups[-1]
     lines = [
-        "| method | " + " | ".join(groups) + " | mean, against plain | worst, against plain | tail, against plain "
-        "| tail, against resampled |",
+        "| method | " + " | ".join(groups) + f" | mean, against plain | worst, against plain | {rarest}, against plain "
+        f"| {rarest}, against resampled |",
         "|---|" + "---|" * (len(groups) + 4),
     ]
     for method, row in rows.items():
         plain, resampled = (row.get(f"{figure} against {base}", {}) for base in ("plain", "resampled"))
         cells = [f"{row[figure][group]:.3f}" for group in groups]
-        cells += [interval(plain.get(group)) for group in ("mean", "worst", "tail")] + [interval(resampled.get("tail"))]
+        cells += [interval(plain.get(group)) for group in ("mean", "worst", rarest)] + [interval(resampled.get(rarest))]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return lines
 
