@@ -290,7 +290,9 @@ class Trainer:
         try:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.best, self.drawn = float(state["best"]), int(state["drawn"])
-        except (KeyError, TypeError, ValueError):
+            if self.step < 0 or self.drawn < 0 or not 0 <= self.seconds < float("inf"):
+                raise ValueError
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise CheckpointError(
                 f"the last checkpoint in {self.run.checkpoints} says nothing of how far training was: "
                 "it was not written by training, remove it"
