@@ -117,6 +117,7 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int =
     name = f"step-{step:09d}"
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}
     content = safetensors.torch.save(tensors, metadata={"state": json.dumps(dict(checkpoint.state))})
+    _remove(folder / f"{name}.json")  # of an earlier try at this step: it would belie the new tensors
     write_atomic(folder / f"{name}.safetensors", content)
     note = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": step}
     write_atomic(folder / f"{name}.json", json.dumps(note).encode())
@@ -223,5 +224,17 @@ def _prune(folder: Path, keep: int) -> None:
     for path in [*folder.glob("step-*.json"), *folder.glob("step-*.safetensors")]:
         if path.stem not in kept:
             path.unlink(missing_ok=True)
+    clear_partials(folder)
+
+
+def clear_partials(folder: Path) -> None:
+    """Remove what a killed process left unfinished in a folder; only where no other process may be writing."""
     for partial in folder.glob(f".*{PARTIAL}"):
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error

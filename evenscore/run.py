@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ import yaml
 from torch import Tensor
 
 from evenscore import records
-from evenscore.checkpoint import PARTIAL, load_checkpoint, make_folder, unwritable, write_atomic
+from evenscore.checkpoint import PARTIAL, clear_partials, load_checkpoint, make_folder, unwritable, write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.confined import inside
 from evenscore.data.dataset import Dataset
@@ -222,14 +222,18 @@ class Run:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes from training in the folder, as :func:`hold` does.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, as :func:`hold` does, and clear up after a killed one.
 
         Raises:
             DataError: a place where training writes is a link that leads out of the folder.
         """
         inside(self.path, *PLACES)
-        return hold(self.path, "lock")
+        with hold(self.path, "lock"):
+            for place in PLACES:
+                clear_partials(self.path / place)
+            yield
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl.
@@ -254,9 +258,9 @@ class Run:
                 found.append(parse_json(line))
         return [record for record in found if is_record(record)]
 
-    def forget_after(self, step: int) -> None:
-        """Drop the records of steps after ``step``, which resumed training will compute again."""
-        kept = [record for record in self.records() if record.get("step", 0) <= step]
+    def forget_after(self, step: int, rescues: int = 0) -> None:
+        """Drop the records of steps after ``step`` and of later rescues, which resumed training will compute again."""
+        kept = [r for r in self.records() if r["step"] <= step and r.get("rescues", 0) <= rescues]
         write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept).encode())
 
     def network(self) -> Preconditioned:
@@ -290,7 +294,11 @@ def is_record(value: Any) -> bool:
     if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] <= records.LARGEST:
         return False
     groups, game = value.get("by_group", {}), value.get("game")
-    if not isinstance(groups, dict) or not all(map(_is_number, groups.values())):
+    if (
+        type(value.get("rescues", 0)) is not int
+        or not isinstance(groups, dict)
+        or not all(map(_is_number, groups.values()))
+    ):
         return False
     return game is None or (isinstance(game, dict) and all(_is_number(game.get(key)) for key in GAME))
 
@@ -322,6 +330,8 @@ def _moments(data: Dataset, part: int = 4096) -> tuple[Tensor, Tensor]:
 def hold(folder: Path, name: str) -> Iterator[None]:
     """Hold the file ``name`` in ``folder`` against other processes; released when the process ends, however it ends.
 
+    What a killed process left unfinished in the folder itself is removed.
+
     Raises:
         RunError: another process holds it.
         DataError: the folder cannot be written, or the file is a link that leads out of it.
@@ -334,6 +344,7 @@ def hold(folder: Path, name: str) -> Iterator[None]:
     with file:
         if not _try_lock(file.fileno()):
             raise RunError(f"{folder} is in use by another process: wait until it ends, or choose another --out")
+        clear_partials(folder)
         yield
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evenscore.checkpoint import PARTIAL, make_folder, new_file, unwritable
+from evenscore.checkpoint import PARTIAL, clear_partials, make_folder, new_file, unwritable
 from evenscore.confined import inside
 from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
@@ -108,8 +108,10 @@ class ImageFolder:
         """
         names = folder_names(class_names)
         inside(root, *names, METADATA)
+        clear_partials(root)
         for name in names:
             make_folder(root / name)
+            clear_partials(root / name)
         return cls(root, tuple(class_names), names)
 
     def save(self, label: int, name: str, image: NDArray[np.uint8]) -> str:

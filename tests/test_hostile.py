@@ -1,4 +1,4 @@
-"""Hostile inputs: refused in one sentence or left out and said, nothing written elsewhere, no code run, bounded memory and time.
+"""Hostile inputs: refused in one sentence or left out and said, nothing written elsewhere, no code run, all bounded.
 
 The slow cases run with ``python -m benchmarks hostile``.
 """
