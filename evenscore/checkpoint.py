@@ -16,18 +16,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from evenscore.errors import CheckpointError, DataError, unknown
+from evenscore.reading import parse_json, read_bytes, read_text
 
 POINTERS = ("last", "best")
 NAME = re.compile(r"step-\d+")
 PARTIAL = ".part"
 """How the name of an unfinished file ends."""
+LONGEST_POINTER = 100
+"""Bytes of a pointer."""
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -47,7 +50,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
+        with new_file(partial) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -57,6 +60,16 @@ def write_atomic(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+
+
+def new_file(path: Path) -> BinaryIO:
+    """Open a file for writing that is new: what stood there, a link too, is removed and not written through.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def unwritable(path: Path, error: OSError) -> DataError:
@@ -109,6 +122,7 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int =
     name = checkpoint_name(step)
     tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}
     content = safetensors.torch.save(tensors, metadata={"state": json.dumps(dict(checkpoint.state))})
+    _remove(folder / f"{name}.json")  # of an earlier try at this step: it would belie the new tensors
     write_atomic(folder / f"{name}.safetensors", content)
     note = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": step}
     write_atomic(folder / f"{name}.json", json.dumps(note).encode())
@@ -125,7 +139,7 @@ def point(folder: Path, pointer: str, name: str) -> None:
 def pointed(folder: Path, pointer: str) -> str | None:
     """The checkpoint that a pointer names, or None when there is none."""
     try:
-        name = (folder / pointer).read_text(encoding="utf-8").strip()
+        name = read_text(folder / pointer, LONGEST_POINTER).strip()
     except (OSError, ValueError):
         return None
     return name if NAME.fullmatch(name) and (folder / f"{name}.safetensors").is_file() else None
@@ -164,7 +178,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: unreadable, damaged, or a pickle.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error.strerror}): give an existing file") from None
     if content.startswith(PICKLE_STARTS):
@@ -173,22 +187,38 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     _verify(path, content)
     try:
-        tensors = safetensors.torch.load(content)
-        state = json.loads(_metadata(content).get("state", "{}"))
-    except (SafetensorError, ValueError) as error:
+        tensors = tensors_of(content)
+        state = parse_json(_metadata(content).get("state", "{}"))
+    except ValueError as error:
         raise _damaged(path, f"not a safetensors file: {error}") from None
+    if not isinstance(state, dict):
+        raise _damaged(path, "its state is no mapping")
     return Checkpoint(tensors, state)
+
+
+def tensors_of(content: bytes) -> dict[str, Tensor]:
+    """The tensors in the bytes of a safetensors file.
+
+    Raises:
+        ValueError: they are none, or of kinds that torch does not have.
+    """
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # kinds of numbers that torch does not have
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def _metadata(content: bytes) -> dict[str, str]:
     length = int.from_bytes(content[:8], "little")
-    found: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    found: dict[str, str] = parse_json(content[8 : 8 + length].decode()).get("__metadata__", {})
     return found
 
 
 def _verify(path: Path, content: bytes) -> None:
     try:
-        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        note = parse_json(read_text(path.with_suffix(".json")))
         expected = note["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(path, "its checksum file is missing or unreadable") from None
@@ -207,5 +237,17 @@ def _prune(folder: Path, keep: int) -> None:
     for path in [*folder.glob("step-*.json"), *folder.glob("step-*.safetensors")]:
         if path.stem not in kept:
             path.unlink(missing_ok=True)
+    clear_partials(folder)
+
+
+def clear_partials(folder: Path) -> None:
+    """Remove what a killed process left unfinished in a folder; only where no other process may be writing."""
     for partial in folder.glob(f".*{PARTIAL}"):
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error

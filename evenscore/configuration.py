@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evenscore import records
 from evenscore.data.augment import AUGMENTATIONS
 from evenscore.data.loader import POLICIES
-from evenscore.errors import DataError, UsageError, unknown
+from evenscore.errors import DataError, UsageError, shown, unknown
 from evenscore.networks import NETWORKS, PLAYERS
 from evenscore.objectives import OBJECTIVES, Denoising, Objective
 from evenscore.objectives.levels import NOISE_LAWS
 from evenscore.process import PROCESSES
+from evenscore.reading import parse_yaml, read_text
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
@@ -161,7 +160,7 @@ def _objective_settings(given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     if not isinstance(given, str):
-        raise UsageError(f"objective={given!r} cannot be used: give a name, or a mapping with the key name")
+        raise UsageError(f"objective={shown(given)} cannot be used: give a name, or a mapping with the key name")
     return {"name": given}
 
 
@@ -183,11 +182,11 @@ def read_config_file(path: Path) -> dict[str, Any]:
         DataError: the file is missing, unreadable, or not a mapping.
     """
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = parse_yaml(read_text(path))
     except OSError as error:
         raise DataError(f"configuration {path} cannot be read ({error.strerror}): give an existing file") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise DataError(f"configuration {path} is not valid YAML: write it as `key: value` lines") from None
+    except ValueError as error:
+        raise DataError(f"configuration {path} is not valid YAML ({error}): write it as `key: value` lines") from None
     if not isinstance(given, dict):
         raise DataError(f"configuration {path} holds no keys: write it as `key: value` lines")
     return given

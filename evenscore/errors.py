@@ -7,8 +7,9 @@ command line returns for it. Anything else that escapes is a defect of ours.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class EvenscoreError(Exception):
@@ -18,7 +19,19 @@ class EvenscoreError(Exception):
 
 
 class Diverged(EvenscoreError):
-    """Training came to a loss or a gradient that is not finite (exit code 1)."""
+    """Training came to a loss, gradient or criterion from which it cannot go on (exit code 1).
+
+    Args:
+        what: a few words, such as "the loss became nan".
+        step: the step at which it was seen.
+        tried: what was tried against it, in words.
+    """
+
+    def __init__(self, what: str, step: int, tried: str = "") -> None:
+        super().__init__(
+            f"{what} at step {step}{tried}: the last checkpoint is intact, start a new run with a smaller --set lr"
+        )
+        self.what, self.step = what, step
 
 
 class UsageError(EvenscoreError):
@@ -41,9 +54,42 @@ class RunError(DataError):
     """A run folder cannot be used: in use by another process, or made from other data or settings (exit code 3)."""
 
 
+LONGEST_WORD = 200
+"""Characters of a given word that a sentence repeats."""
+
+
+class _Short(reprlib.Repr):
+    """``repr`` of bounded length and depth, whatever the value: values may come from a file that means harm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, LONGEST_WORD, LONGEST_WORD, 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        return f"a whole number of {x.bit_length()} bits" if x.bit_length() > 256 else super().repr_int(x, level)
+
+
+_SHORT = _Short()
+
+
+def shown(value: Any) -> str:
+    """``value`` as a sentence shows it: its ``repr``, of bounded length."""
+    return _SHORT.repr(value)
+
+
+def printable(text: str) -> str:
+    """``text`` with everything that could act on a terminal (control characters, marks that turn text round) escaped.
+
+    Line ends stay; half characters, which no output can hold, are escaped too.
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that ``word`` most resembles, or None when nothing is close."""
-    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    found = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), n=1, cutoff=0.5)
     return found[0] if found else None
 
 
@@ -52,4 +98,4 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> UsageError:
     names = sorted(choices)
     guess = nearest(word, names)
     hint = f"did you mean {guess!r}?" if guess else f"choose one of: {', '.join(names)}"
-    return UsageError(f"unknown {kind} {word!r}: {hint}")
+    return UsageError(f"unknown {kind} {shown(word)}: {hint}")

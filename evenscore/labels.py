@@ -12,10 +12,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evenscore.errors import DataError, UsageError, unknown
+from evenscore.errors import DataError, UsageError, shown, unknown
 
+MOST_SAMPLES = 100_000_000
+"""Samples of all classes that can be asked for at once."""
 GROUPS = ("head", "medium", "tail")
 RULES = ("train", "uniform", "sqrt", "tempered:T", "capped:M")
+
+
+def check_total(counts: Sequence[int]) -> None:
+    """Refuse more samples of all classes than can be asked for at once.
+
+    Raises:
+        UsageError: there are more.
+    """
+    if sum(counts) > MOST_SAMPLES:
+        raise UsageError(
+            f"{shown(sum(counts))} samples in all were asked for: ask for at most {MOST_SAMPLES:,}, in several jobs where "
+            "more are needed"
+        )
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,9 @@ class LabelDistribution:
         counts = (target,) * self.num_classes if isinstance(target, int) else tuple(target)
         if len(counts) != self.num_classes or min(counts) < 0:
             raise UsageError(
-                f"target {list(counts)} does not fit {self.num_classes} classes: give one number of at least 0 for each"
+                f"target {shown(counts)} does not fit {self.num_classes} classes: give one number of at least 0 for each"
             )
+        check_total(counts)
         return counts
 
     def sample(self, n: int, generator: torch.Generator, rule: str = "train") -> Tensor:

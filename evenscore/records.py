@@ -12,9 +12,11 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from evenscore.errors import UsageError, unknown
+from evenscore.errors import LONGEST_WORD, UsageError, shown, unknown
 
 T = TypeVar("T")
+LARGEST = 2**63 - 1
+"""Largest whole number of a record, and with a minus sign the smallest."""
 
 
 def fields_of(cls: type) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def check(key: str, value: Any, holds: bool, expected: str) -> None:
         UsageError: it does not hold.
     """
     if not holds:
-        raise UsageError(f"{key}={value} cannot be used: {key} must be {expected}")
+        given = value if isinstance(value, str) and len(value) <= LONGEST_WORD else shown(value)
+        raise UsageError(f"{key}={given} cannot be used: {key} must be {expected}")
 
 
 def check_name(kind: str, name: str, choices: Iterable[str]) -> None:
@@ -124,12 +127,14 @@ def _bool(value: Any) -> bool:
 
 
 def _int(value: Any) -> int:
-    if isinstance(value, int):
-        return value
-    number = float(value)
-    if number != int(number):
+    if not isinstance(value, int):
+        number = float(value)
+        if number != int(number):
+            raise ValueError
+        value = int(value) if isinstance(value, str) and value.lstrip("+-").isdecimal() else int(number)
+    if abs(value) > LARGEST:
         raise ValueError
-    return int(value) if isinstance(value, str) and value.lstrip("+-").isdigit() else int(number)
+    return int(value)
 
 
 def _finite(value: Any) -> float:
@@ -140,4 +145,4 @@ def _finite(value: Any) -> float:
 
 
 def _wrong(key: str, value: Any, expected: str) -> UsageError:
-    return UsageError(f"{key}={value!r} cannot be used: {key} takes {expected}")
+    return UsageError(f"{key}={shown(value)} cannot be used: {key} takes {expected}")

@@ -20,7 +20,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -31,21 +31,26 @@ import yaml
 from torch import Tensor
 
 from evenscore import records
-from evenscore.checkpoint import PARTIAL, load_checkpoint, make_folder, unwritable, write_atomic
+from evenscore.checkpoint import PARTIAL, clear_partials, load_checkpoint, make_folder, unwritable, write_atomic
 from evenscore.configuration import TrainConfig
+from evenscore.confined import inside
 from evenscore.data.dataset import Dataset
+from evenscore.data.pixels import MAX_PIXELS
 from evenscore.denoisers.preconditioned import Preconditioned
-from evenscore.errors import DataError, EvenscoreError, RunError
+from evenscore.errors import DataError, EvenscoreError, RunError, shown
 from evenscore.labels import LabelDistribution
 from evenscore.networks import build_network
 from evenscore.networks.heads import ClassHeads
 from evenscore.process import PROCESSES
+from evenscore.reading import parse_json, parse_yaml, read_text
 
 FORMAT = 1
 FINISHED = "heads.json"
 """File of a run that was finished with heads: what was found."""
 HEADS = "heads.correction"
 """Tensor (K + 1, D, F) in the checkpoint of such a run, see :class:`~evenscore.networks.heads.ClassHeads`."""
+PLACES = ("checkpoints", "previews", "metrics.jsonl", "lock")
+"""Where training writes, beside ``config.yaml``."""
 BUDGET = ("steps", "minutes", "previews")
 CONDITION = 3
 """Length of the augmentation vector that networks are told (flip, shift down, shift right)."""
@@ -63,6 +68,9 @@ class DataCard:
         shape: shape of one sample, (C, H, W) or (D,).
         mean: mean of each channel, in [-1, 1].
         std: standard deviation of each channel.
+
+    Raises:
+        DataError: numbers that do not fit together, or a shape that no data set has.
     """
 
     spec: str
@@ -72,6 +80,13 @@ class DataCard:
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        shape = len(self.shape) in (1, 3) and min(self.shape) >= 1 and math.prod(self.shape) <= 3 * MAX_PIXELS
+        if not shape or not len(self.mean) == len(self.std) == self.shape[0] or min(self.std) < 0:
+            raise DataError(f"samples of shape {shown(self.shape)} with {len(self.mean)} means are of no data set")
+        if len(self.labels.counts) != len(self.class_names):
+            raise DataError(f"{len(self.counts)} counts do not fit {len(self.class_names)} class names")
 
     @classmethod
     def of(cls, data: Dataset) -> DataCard:
@@ -162,22 +177,14 @@ class Run:
             RunError: it is not one, or its configuration cannot be read.
         """
         try:
-            record = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+            record = parse_yaml(read_text(path / "config.yaml"))
             return cls(path, TrainConfig.from_mapping(record["train"]), records.read(DataCard, record["data"]))
         except OSError as error:
             raise RunError(
                 f"{path} is not a run folder (config.yaml: {error.strerror}): give a folder that `evenscore train` made"
             ) from None
-        except (
-            yaml.YAMLError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-            EvenscoreError,
-        ) as e:
-            reason = str(e) if isinstance(e, EvenscoreError) else type(e).__name__
+        except (LookupError, TypeError, ValueError, AttributeError, EvenscoreError) as e:
+            reason = str(e) if isinstance(e, EvenscoreError | ValueError) else type(e).__name__
             raise RunError(
                 f"{path / 'config.yaml'} cannot be understood ({reason}): restore it or train again"
             ) from None
@@ -215,9 +222,18 @@ class Run:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other processes from training in the folder, as :func:`hold` does."""
-        return hold(self.path, "lock")
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training in the folder, as :func:`hold` does, and clear up after a killed one.
+
+        Raises:
+            DataError: a place where training writes is a link that leads out of the folder.
+        """
+        inside(self.path, *PLACES)
+        with hold(self.path, "lock"):
+            for place in PLACES:
+                clear_partials(self.path / place)
+            yield
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl.
@@ -233,18 +249,18 @@ class Run:
             raise unwritable(path, error) from error
 
     def records(self) -> list[dict[str, Any]]:
-        """All complete records of metrics.jsonl, in order."""
+        """All complete records of metrics.jsonl, in order; lines that are no records are passed over."""
         path = self.path / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
         found = []
         for line in lines:
             with suppress(ValueError):
-                found.append(json.loads(line))
-        return [record for record in found if isinstance(record, dict)]
+                found.append(parse_json(line))
+        return [record for record in found if is_record(record)]
 
-    def forget_after(self, step: int) -> None:
-        """Drop the records of steps after ``step``, which resumed training will compute again."""
-        kept = [record for record in self.records() if record.get("step", 0) <= step]
+    def forget_after(self, step: int, rescues: int = 0) -> None:
+        """Drop the records of steps after ``step`` and of later rescues, which resumed training will compute again."""
+        kept = [r for r in self.records() if r["step"] <= step and r.get("rescues", 0) <= rescues]
         write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept).encode())
 
     def network(self) -> Preconditioned:
@@ -273,6 +289,31 @@ class Run:
         return denoiser.eval()
 
 
+def is_record(value: Any) -> bool:
+    """Whether ``value`` has the form of a record of metrics.jsonl: a step, losses by group, and what is known of a game."""
+    if not isinstance(value, dict) or type(value.get("step")) is not int or not 0 <= value["step"] <= records.LARGEST:
+        return False
+    groups, game = value.get("by_group", {}), value.get("game")
+    if (
+        type(value.get("rescues", 0)) is not int
+        or not isinstance(groups, dict)
+        or not all(map(_is_number, groups.values()))
+    ):
+        return False
+    return game is None or (isinstance(game, dict) and all(_is_number(game.get(key)) for key in GAME))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that can be drawn."""
+    return type(value) in (int, float) and abs(value) <= MOST
+
+
+GAME = ("disagreement", "gradient_proxy", "last_layer_gap")
+"""What a record says of a game, at least."""
+MOST = 1e30
+"""Largest number of a record."""
+
+
 def _moments(data: Dataset, part: int = 4096) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel (or entry of a vector), float64, a part of the samples at a time."""
     mean = torch.zeros(data.shape[0], dtype=torch.float64)
@@ -289,10 +330,13 @@ def _moments(data: Dataset, part: int = 4096) -> tuple[Tensor, Tensor]:
 def hold(folder: Path, name: str) -> Iterator[None]:
     """Hold the file ``name`` in ``folder`` against other processes; released when the process ends, however it ends.
 
+    What a killed process left unfinished in the folder itself is removed.
+
     Raises:
         RunError: another process holds it.
-        DataError: the folder cannot be written.
+        DataError: the folder cannot be written, or the file is a link that leads out of it.
     """
+    inside(folder, name)
     try:
         file = (folder / name).open("a+")
     except OSError as error:
@@ -300,6 +344,7 @@ def hold(folder: Path, name: str) -> Iterator[None]:
     with file:
         if not _try_lock(file.fileno()):
             raise RunError(f"{folder} is in use by another process: wait until it ends, or choose another --out")
+        clear_partials(folder)
         yield
 
 

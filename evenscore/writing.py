@@ -18,31 +18,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evenscore.checkpoint import PARTIAL, make_folder, unwritable
+from evenscore.checkpoint import PARTIAL, clear_partials, make_folder, new_file, unwritable
+from evenscore.confined import inside
 from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
-from evenscore.errors import DataError, UsageError
+from evenscore.errors import DataError, RunError, UsageError
 
 HELD_OUT = frozenset({"test", "val", "valid", "validation"})
 METADATA = "metadata.jsonl"
 RESERVED = frozenset({METADATA, "readme.md", "index.html", "summary.json"})
 LONGEST = 60
-"""Characters of a folder name: at most 240 bytes, which every file system takes."""
+"""Characters of a safe name: at most 240 bytes, which every file system takes."""
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that stand for devices on Windows, whatever their ending."""
+
+
+def safe_name(text: str, kind: str, taken: set[str]) -> str:
+    """A name for a file or folder from any text: the text where it is a safe one, made safe and unique otherwise.
+
+    Args:
+        text: what it is to be called.
+        kind: a word that is put before a name which would be understood as something else, or in place of an empty one.
+        taken: names that are not free, in lower case; the new one is entered.
+    """
+    safe = re.sub(r"[^\w .+()-]", "_", text[:1000]).strip(" .")[:LONGEST].strip(" .")
+    if not safe or safe.startswith("-") or DEVICES.fullmatch(safe) or safe.lower() in HELD_OUT:
+        safe = f"{kind} {safe}".strip()
+    unique, number = safe, 2
+    while unique.lower() in taken:
+        unique, number = f"{safe} {number}", number + 1
+    taken.add(unique.lower())
+    return unique
 
 
 def folder_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """A folder name for each class: its own name where that is a safe one, made safe and unique otherwise."""
     taken: set[str] = set(RESERVED)
-    out = []
-    for name in class_names:
-        safe = re.sub(r"[^\w .+()-]", "_", name).strip(" .")[:LONGEST].strip(" .") or "class"
-        safe = f"class {safe}" if safe.lower() in HELD_OUT else safe
-        unique, number = safe, 2
-        while unique.lower() in taken:
-            unique, number = f"{safe} {number}", number + 1
-        taken.add(unique.lower())
-        out.append(unique)
-    return tuple(out)
+    return tuple(safe_name(name, "class", taken) for name in class_names)
 
 
 def check_output(out: Path) -> None:
@@ -92,11 +104,14 @@ class ImageFolder:
         """The folder at ``root``, with a sub-folder for each class.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: it cannot be written, or something in it is a link that leads out of it.
         """
         names = folder_names(class_names)
+        inside(root, *names, METADATA)
+        clear_partials(root)
         for name in names:
             make_folder(root / name)
+            clear_partials(root / name)
         return cls(root, tuple(class_names), names)
 
     def save(self, label: int, name: str, image: NDArray[np.uint8]) -> str:
@@ -109,7 +124,8 @@ class ImageFolder:
         target = self.root / relative
         partial = target.with_name(f".{os.getpid()}{PARTIAL}")
         try:
-            partial.write_bytes(content)
+            with new_file(partial) as file:
+                file.write(content)
             os.replace(partial, target)
         except OSError as error:
             with suppress(OSError):
@@ -148,10 +164,19 @@ class ImageFolder:
             raise unwritable(path, error) from error
 
     def truncate(self, size: int) -> None:
-        """Forget metadata beyond ``size`` bytes: lines of an interrupted step that will be done again."""
+        """Forget metadata beyond ``size`` bytes: lines of an interrupted step that will be done again.
+
+        Raises:
+            RunError: there are fewer bytes than that: metadata that were complete have been lost.
+            DataError: it cannot be written.
+        """
         path = self.root / METADATA
         try:
             path.touch()
+            if path.stat().st_size < size:
+                raise RunError(
+                    f"{path} is shorter than the {size} bytes that were written: remove {self.root} and start again"
+                )
             os.truncate(path, size)
         except OSError as error:
             raise unwritable(path, error) from error

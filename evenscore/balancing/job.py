@@ -21,9 +21,10 @@ from evenscore.balancing.gate import Gate, GateSettings, check_shape
 from evenscore.balancing.plan import ClassPlan, Target, make_plan
 from evenscore.balancing.real import write_real
 from evenscore.balancing.state import State
-from evenscore.balancing.summary import write_summary
+from evenscore.balancing.summary import SUMMARY, write_summary
 from evenscore.checkpoint import make_folder, pointed
 from evenscore.configuration import TrainConfig
+from evenscore.confined import inside
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
 from evenscore.run import Run, hold
@@ -116,9 +117,11 @@ def balance(
     if run is not None:
         run.check_data(data)
     check_outside(out, data)
+    inside(out, HIDDEN)
     if not (out / HIDDEN).is_dir():
         check_output(out)
         make_folder(out / HIDDEN)
+    inside(out / HIDDEN, "run")
     with hold(out / HIDDEN, "lock"):
         yield from _work(data, out, plan, run, config, stop)
 
@@ -134,6 +137,7 @@ def _work(
     """All stages; a folder that is finished is left as it is."""
     path, signature = out / HIDDEN / "state.json", _signature(data, run, plan, config)
     state = State.read(path, signature) if path.is_file() else State.fresh(signature, len(plan))
+    state.done = state.done and (out / SUMMARY).is_file()
     yield Stage("plan", f"{sum(p.make for p in plan)} samples to make for {sum(p.make > 0 for p in plan)} classes")
     if not state.done:
         if run is None:

@@ -5,17 +5,18 @@ Law: after the plan is met, every class has exactly ``wanted`` samples: ``keep``
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from evenscore.data import Dataset
-from evenscore.errors import DataError, UsageError, unknown
+from evenscore.errors import DataError, UsageError, shown, unknown
+from evenscore.reading import parse_json, parse_yaml, read_text
 
 Target = str | int | tuple[int, ...]
+DIGITS = 20
+"""Characters of a target that is a number."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,15 @@ def read_target(text: str, class_names: tuple[str, ...]) -> Target:
     """
     if text == "uniform":
         return text
-    if text.lstrip("+-").isdigit():
+    if text.lstrip("+-").isdecimal() and len(text) < DIGITS:
         if int(text) < 1:
             raise UsageError(f"--target {text} cannot be used: give at least 1 sample for each class")
         return int(text)
-    path = Path(text)
-    if not path.is_file():
-        raise UsageError(f"--target {text!r} is neither uniform, nor a whole number, nor a file: give one of these")
-    return read_counts(path, class_names)
+    if not os.path.isfile(text):
+        raise UsageError(
+            f"--target {shown(text)} is neither uniform, nor a whole number, nor a file: give one of these"
+        )
+    return read_counts(Path(text), class_names)
 
 
 def read_counts(path: Path, class_names: tuple[str, ...]) -> tuple[int, ...]:
@@ -103,19 +105,17 @@ def counts_by_name(given: Mapping[str, object], class_names: tuple[str, ...]) ->
     for name in class_names:
         count = given.get(name)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise UsageError(f"class {name!r} is given {count!r}: give every class a whole number of at least 0")
+            raise UsageError(f"class {name!r} is given {shown(count)}: give every class a whole number of at least 0")
         out.append(count)
     return tuple(out)
 
 
 def _mapping(path: Path) -> dict[str, object]:
     try:
-        text = path.read_text(encoding="utf-8")
-        given = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}): give JSON or YAML, class name: number"
-        ) from None
+        given = (parse_json if path.suffix == ".json" else parse_yaml)(read_text(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path} cannot be read ({reason}): give JSON or YAML, class name: number") from None
     if not isinstance(given, dict):
         raise DataError(
             f"{path} does not map class names to numbers: write one `class name: number` line for each class"

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evenscore.checkpoint import write_atomic
-from evenscore.errors import RunError
+from evenscore.errors import LONGEST_WORD, RunError, shown
+from evenscore.reading import STATE, parse_json, read_text
+
+LISTS = ("start", "round", "next", "made", "copies", "mislabelled")
+"""Fields with a number for each class."""
 
 
 @dataclass
@@ -49,8 +53,7 @@ class State:
     @classmethod
     def fresh(cls, signature: dict[str, Any], classes: int) -> State:
         """Nothing written yet."""
-        names = ("start", "round", "next", "made", "copies", "mislabelled")
-        return cls(signature, **{name: [0] * classes for name in names})  # type: ignore[arg-type]
+        return cls(signature, **{name: [0] * classes for name in LISTS})  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: Path, signature: dict[str, Any]) -> State:
@@ -59,20 +62,45 @@ class State:
         Raises:
             RunError: it was another job, or the file cannot be understood.
         """
+        unclear = RunError(f"{path} cannot be understood: remove the folder {path.parent.parent} and start again")
         try:
-            state = cls(**json.loads(path.read_text(encoding="utf-8")))
+            state = cls(**parse_json(read_text(path, STATE)))
         except (OSError, ValueError, TypeError):
-            raise RunError(
-                f"{path} cannot be understood: remove the folder {path.parent.parent} and start again"
-            ) from None
+            raise unclear from None
+        if not isinstance(state.signature, dict):
+            raise unclear
         for key, value in signature.items():
             if state.signature.get(key) != value:
+                before = state.signature.get(key)
                 raise RunError(
-                    f"{path.parent.parent} holds a balanced set that was made with {key}={state.signature.get(key)}, now "
-                    f"{key}={value} was asked: give the same command to go on, or choose another --out"
+                    f"{path.parent.parent} holds a balanced set that was made with {key}={_word(before)}, now "
+                    f"{key}={_word(value)} was asked: give the same command to go on, or choose another --out"
                 )
+        if not state.is_sound():
+            raise unclear
         return state
+
+    def is_sound(self) -> bool:
+        """Whether the numbers can be those of a job with this signature."""
+        wanted: list[int] = self.signature["wanted"]
+        lists = [getattr(self, name) for name in LISTS]
+        if not all(_are_counts(numbers, len(wanted)) for numbers in lists) or not _are_counts(
+            [self.size, self.offset], 2
+        ):
+            return False
+        rounds = zip(self.round, wanted, strict=True)
+        return self.offset <= sum(self.round) and all(count <= most for count, most in rounds)
 
     def write(self, path: Path) -> None:
         """Keep the state, atomically."""
         write_atomic(path, json.dumps(asdict(self)).encode())
+
+
+def _are_counts(numbers: Any, length: int) -> bool:
+    """Whether it is a list of that many whole numbers, none negative."""
+    return isinstance(numbers, list) and len(numbers) == length and all(type(n) is int and n >= 0 for n in numbers)
+
+
+def _word(value: Any) -> str:
+    """A value of a signature in few words."""
+    return shown(value) if not isinstance(value, str) or len(value) > LONGEST_WORD else value

@@ -27,6 +27,8 @@ from evenscore.writing import ImageFolder
 if TYPE_CHECKING:
     from evenscore.balancing.job import ClassResult
 
+SUMMARY = "summary.json"
+"""What is written last: the numbers of the page, for programs."""
 SHOWN = 12
 """Images of each kind that the page shows of a class."""
 JUDGED = 500
@@ -42,7 +44,7 @@ def write_summary(
     report = _report(data, folder, results, run, settings, made, measured)
     write_atomic(folder.root / "index.html", balance_page(report).encode())
     write_atomic(folder.root / "README.md", balance_card(report).encode())
-    write_atomic(folder.root / "summary.json", json.dumps(_numbers(results, measured, report), indent=1).encode())
+    write_atomic(folder.root / SUMMARY, json.dumps(_numbers(results, measured, report), indent=1).encode())
     return measured
 
 

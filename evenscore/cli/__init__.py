@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from evenscore.cli import about, begin, draw, judge, learn, report
-from evenscore.errors import EvenscoreError
+from evenscore.errors import EvenscoreError, printable
 
 MISUSE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for an unknown option or a bad value: the ClickException of click, or of the copy inside typer."""
@@ -27,6 +29,8 @@ app = typer.Typer(
     epilog="Start with: evenscore demo. Then: evenscore inspect FOLDER; evenscore balance FOLDER --out BALANCED.",
 )
 
+LONGEST = 1500
+"""Characters of a sentence about a failure; what it says first and last, the remedy, is kept."""
 SPINS = "20000"
 """How long an OpenMP thread spins before it sleeps: the library's own 300000 stalls a busy machine and gains nothing."""
 
@@ -56,12 +60,17 @@ for _name, _command in COMMANDS.items():
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; every expected failure is one sentence on standard error."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    _quiet()
     try:
         code = app(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
     except EvenscoreError as error:
         code = _fail(str(error), error.exit_code)
     except MISUSE as error:
         code = _fail(getattr(error, "format_message", error.__str__)(), 2)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        code = _fail(f"memory is exhausted ({error}): ask for less at once, such as smaller batches or images", 3)
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("stopped", 130)
     except BrokenPipeError:
@@ -69,6 +78,25 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
+def _quiet() -> None:
+    """What libraries warn of is not for the people who give commands; what cannot be written as it is, is escaped."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it is a failed allocation: torch tells of one by a ``RuntimeError``."""
+    words = ("allocate memory", "out of memory", "enough memory", "size calculation overflowed")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
 def _fail(sentence: str, code: int) -> int:
-    print(f"evenscore: {' '.join(sentence.splitlines())}", file=sys.stderr)
+    text = printable(" ".join(sentence.splitlines()))
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    print(f"evenscore: {text}", file=sys.stderr)
     return code

@@ -10,7 +10,7 @@ from typing import Any
 
 from evenscore.balancing import BalanceConfig, balance, read_target
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import STOPPED, Bar, emit, say, show_table, stopping
+from evenscore.commands.terminal import STOPPED, Bar, emit, say, show_table, stopping, tell
 from evenscore.commands.train import read_config, show_progress
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
@@ -90,9 +90,9 @@ def show(summary: Mapping[str, Any], out: Path) -> None:
     columns = ("class", "group", "real", "made", "now", "near-copies refused", "wrong label refused", "label agreement")
     show_table("", columns, rows)
     if summary["agreement"] is not None:
-        print(f"label agreement of the synthetic images: {summary['agreement']:.3f}. {summary['protocol']}")
+        tell(f"label agreement of the synthetic images: {summary['agreement']:.3f}. {summary['protocol']}")
     short = [row for row in summary["classes"] if row["kept"] + row["made"] < row["wanted"]]
     for row in short:
-        print(f"class {row['class']} falls short: {row['kept'] + row['made']} of {row['wanted']}; the page says why")
-    print(f"folder: {out}")
-    print(f"page:   {out / 'index.html'}")
+        tell(f"class {row['class']} falls short: {row['kept'] + row['made']} of {row['wanted']}; the page says why")
+    tell(f"folder: {out}")
+    tell(f"page:   {out / 'index.html'}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import Bar, emit, say, show_table
+from evenscore.commands.terminal import Bar, emit, say, show_table, tell
 from evenscore.data import Dataset
 from evenscore.errors import DataError, EvenscoreError, UsageError
 from evenscore.evaluation import Evaluation, Generated, Settings, evaluate, of_files, of_run, sentences, to_dict
@@ -129,16 +129,16 @@ def show(found: Evaluation) -> None:
         rows.append((found.class_names[k], trained, *(cell(figures.get(name)) for name in names)))
     columns = ("class", "trained on", *(shown(name, found) if name.startswith("frechet") else name for name in names))
     show_table("", columns, rows)
-    print(
+    tell(
         f"groups: head has more than {measured.grouping.head} training samples, tail fewer than {measured.grouping.tail}"
     )
     for text in sentences(found):
-        print(text)
+        tell(text)
     if found.memorisation is not None:
         for pair in [pair for pair in found.memorisation.pairs if pair.is_copy][:PAIRS_SHOWN]:
-            print(
+            tell(
                 f"copy: sample {pair.sample} of class {found.class_names[pair.label]!r} resembles training sample "
                 f"{pair.training} (ratio {pair.ratio:.2f})"
             )
     for note in found.notes:
-        print(f"note: {note}")
+        tell(f"note: {note}")

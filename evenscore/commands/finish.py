@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evenscore import records
-from evenscore.commands.terminal import Bar, duration, emit, say, show_table
+from evenscore.commands.terminal import Bar, duration, emit, say, show_table, tell
 from evenscore.commands.train_classifier import data_of
 from evenscore.configuration import parse_settings
 from evenscore.games.heads import KEEP, Heads, HeadSettings
@@ -105,10 +105,10 @@ def show(found: Mapping[str, Any]) -> None:
         key.replace("_trained", " trained").replace("_after", " after").replace("held_out", "held out") for key in keys
     ]
     show_table(f"{found['run']}: last layers as players", ("class", "trained on", *names), rows)
-    print(HELP)
-    print(found["verdict"])
+    tell(HELP)
+    tell(found["verdict"])
     for text in found["warnings"]:
-        print(f"warning: {text}")
+        tell(f"warning: {text}")
 
 
 def _cell(value: float | None, gap: bool) -> str:

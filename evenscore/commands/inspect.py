@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from evenscore import records
-from evenscore.commands.terminal import Bar, emit, show_table
+from evenscore.commands.terminal import Bar, emit, show_table, tell
 from evenscore.data import Dataset, load
 from evenscore.errors import UsageError
 from evenscore.inspection import Inspection, inspect
@@ -63,17 +63,17 @@ def show(found: Inspection) -> None:
     channels = {1: "grey", 3: "colour"}.get(found.shape[0], "") if found.kind == "image" else "vectors"
     rows = [(c.name, f"{c.count}", f"{c.held_out}", c.group, c.learnable) for c in found.classes]
     show_table(found.name, ("class", "samples", "held out", "group", "enough to learn from?"), rows)
-    print(f"{found.total} samples, {channels}, {size}; largest class {found.imbalance:.4g} times the smallest")
+    tell(f"{found.total} samples, {channels}, {size}; largest class {found.imbalance:.4g} times the smallest")
     within, across = len(found.duplicates_within), len(found.duplicates_across)
-    print(f"duplicates: {within} groups within classes, {across} across classes")
-    print(f"unreadable files: {len(found.skipped)}")
+    tell(f"duplicates: {within} groups within classes, {across} across classes")
+    tell(f"unreadable files: {len(found.skipped)}")
     for path, reason in found.skipped[:LISTED]:
-        print(f"  {path}: {reason}")
+        tell(f"  {path}: {reason}")
     for note in found.notes:
-        print(f"note: {note}")
-    print("what to do:")
+        tell(f"note: {note}")
+    tell("what to do:")
     for line in found.advice:
-        print(f"  {line}")
+        tell(f"  {line}")
 
 
 def show_curve(found: LearningCurve) -> None:
@@ -85,7 +85,7 @@ def show_curve(found: LearningCurve) -> None:
     columns = ("samples of a class", "label agreement", "95 % interval", "lowest class", "highest class")
     show_table("how many samples does a class need?", columns, rows)
     for line in sentences(found):
-        print(line)
-    print("by class:")
+        tell(line)
+    tell("by class:")
     for each in found.advice:
-        print(f"  {each.name}: {each.words}")
+        tell(f"  {each.name}: {each.words}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evenscore.checkpoint import pointed
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import Bar, emit, show_table
+from evenscore.commands.terminal import Bar, emit, show_table, tell
 from evenscore.data import Dataset
 from evenscore.errors import DataError, UsageError
 from evenscore.evaluation.bits import bits_of, chosen
@@ -194,11 +194,11 @@ def show(found: Mapping[str, Any]) -> None:
     whole = ("all classes", "", "", *(_cell(found["overall"][part]) for part in parts), "")
     columns = ("class", "trained on", "group", *parts, "gap")
     show_table(f"{found['run']} on {found['data']}: {found['unit']}", columns, [*rows, whole])
-    print("mean ± half of the 95 % interval (samples); fewer bits are likelier; gap: held-out minus training")
+    tell("mean ± half of the 95 % interval (samples); fewer bits are likelier; gap: held-out minus training")
     for text in found["warnings"]:
-        print(f"warning: {text}")
+        tell(f"warning: {text}")
     for text in found["notes"]:
-        print(f"note: {text}")
+        tell(f"note: {text}")
 
 
 def _cell(mean: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,6 @@ Law: whatever was done to a picture is said; one that cannot be read is left out
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from PIL import Image
 from evenscore.data.layout import EXTENSIONS, natural
 from evenscore.data.pixels import UnreadableImage, describe, fit, read_image
 from evenscore.errors import DataError
+from evenscore.writing import safe_name
 
 FILLED = 25
 """Grey of a mask above which a pixel is filled: edges that a resize has softened belong to the hole."""
@@ -120,13 +120,4 @@ def _fitted(path: Path, image: Image.Image, shape: tuple[int, int, int], taken: 
         kinds.append("colour")
     pixels = np.asarray(small.convert(mode)).reshape(*size, channels)
     grey = np.asarray(small.convert("L")).reshape(*size, 1)
-    return Picture(path, _unique(path.stem, taken), (image.height, image.width), pixels, grey), kinds
-
-
-def _unique(stem: str, taken: set[str]) -> str:
-    safe = re.sub(r"[^\w .+()-]", "_", stem).strip(" .") or "image"
-    name, number = safe, 2
-    while name.lower() in taken:
-        name, number = f"{safe} {number}", number + 1
-    taken.add(name.lower())
-    return name
+    return Picture(path, safe_name(path.stem, "image", taken), (image.height, image.width), pixels, grey), kinds

@@ -16,19 +16,27 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from evenscore.errors import printable
+
 STOPPED = 130
 LINES = 20
 """Lines of progress over a whole job where standard error is not a terminal."""
 
 
 def emit(value: Any) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    """Print one JSON object on standard output; where a name could act on a terminal, all of it is ASCII."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    print(text if text == printable(text) else json.dumps(value, indent=1, default=str))
+
+
+def tell(text: str) -> None:
+    """A line of the answer on standard output."""
+    print(printable(text))
 
 
 def say(text: str = "") -> None:
     """A line for people on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -47,8 +55,8 @@ def _numeric(cell: str) -> bool:
 
 
 def _plain(cell: str) -> str:
-    """Brackets in a name are text, not styles."""
-    return escape(cell)
+    """Brackets in a name are text, not styles, and so is what a terminal would act on."""
+    return escape(printable(cell))
 
 
 def duration(seconds: float) -> str:

@@ -99,7 +99,9 @@ def _train(data: Dataset, out: Path, config: TrainConfig, stop: Stop) -> Progres
 
 
 def show_progress(bar: Bar, progress: Progress) -> None:
-    """One step of training on the progress bar."""
+    """One step of training on the progress bar; what a person should be told is said."""
+    if progress.text:
+        say(progress.text)
     groups = "  ".join(f"{group} {loss:.3f}" for group, loss in progress.by_group.items())
     text = f"step {progress.step}  loss {progress.loss:.3f}  {groups}" if groups else f"step {progress.step}"
     bar.update("train", progress.fraction, text, progress.remaining)

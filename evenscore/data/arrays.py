@@ -6,13 +6,14 @@ sentence that names what was given and what was expected.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenscore.errors import DataError
+from evenscore.errors import DataError, shown
 
 
 def as_values(values: Any, what: str) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -90,6 +91,11 @@ def as_names(class_names: Sequence[Any] | NDArray[Any] | None, labels: NDArray[n
         DataError: fewer names than classes, or a name twice.
     """
     classes = int(labels.max()) + 1 if len(labels) else 0
+    if max(classes, 0 if class_names is None else len(class_names)) > len(labels):
+        given = f"labels up to {classes - 1}" if class_names is None else f"{len(class_names)} class names"
+        raise DataError(
+            f"{what}: {given} for {len(labels)} samples: every class needs a sample, number them without gaps"
+        )
     if class_names is None:
         return tuple(str(k) for k in range(classes))
     names = tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in class_names)
@@ -98,6 +104,6 @@ def as_names(class_names: Sequence[Any] | NDArray[Any] | None, labels: NDArray[n
             f"{what}: {len(names)} class names for labels up to {classes - 1}: give one name for each class"
         )
     if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise DataError(f"{what}: the class name {twice!r} stands twice: give each class its own name")
+        twice = Counter(names).most_common(1)[0][0]
+        raise DataError(f"{what}: the class name {shown(twice)} stands twice: give each class its own name")
     return names

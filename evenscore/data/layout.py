@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from evenscore.confined import inside
 from evenscore.data.dataset import Skipped
 from evenscore.data.metadata import find_metadata, read_metadata
 from evenscore.data.pixels import many
@@ -20,6 +21,8 @@ from evenscore.errors import DataError
 
 EXTENSIONS = frozenset({"png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"})
 HELD_OUT = ("test", "val", "valid", "validation")
+DIGITS = 1000
+"""Digits that are read as one number: longer ones are read part by part."""
 LAYOUTS = "root/<class>/*, root/train/<class>/*, or a metadata.csv with file_name and label"
 
 
@@ -37,7 +40,7 @@ class Listing:
 
 def natural(name: str) -> tuple[tuple[str | int, ...], str]:
     """A sort key by which numbers inside names count as numbers."""
-    parts = re.split(r"(\d+)", name.casefold())
+    parts = re.split(rf"(\d{{1,{DIGITS}}})", name.casefold())
     return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), name
 
 
@@ -48,12 +51,13 @@ def find_splits(root: Path) -> tuple[Path, Path | None]:
     folder ``train`` that holds images directly is a class of that name.
 
     Raises:
-        DataError: ``root`` is missing or no folder.
+        DataError: ``root`` is missing or no folder, or one of the two is a link that leads out of it.
     """
     if not root.exists():
         raise DataError(f"data folder {str(root)!r} does not exist: give a folder laid out as {LAYOUTS}")
     if not root.is_dir():
         raise DataError(f"{str(root)!r} is not a folder: give a folder or an .npz file")
+    inside(root, "train", *HELD_OUT)
     train = root / "train"
     if find_metadata(root) or not train.is_dir() or not (find_metadata(train) or _entries(train)[0]):
         return root, None
@@ -85,12 +89,20 @@ def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str
     try:
         with os.scandir(folder) as entries:
             seen = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: natural(e.name))
-            folders = [e for e in seen if e.is_dir()]
-            return folders, [e for e in seen if not e.is_dir()]
+            folders = [e for e in seen if _is_folder(e)]
+            return folders, [e for e in seen if not _is_folder(e)]
     except OSError as error:
         raise DataError(
             f"folder {str(folder)!r} cannot be read ({error.strerror or error}): check its permissions"
         ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_image(name: str) -> bool:

@@ -6,27 +6,33 @@ Law: every line names one image below the folder and one label; nothing outside 
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from evenscore.confined import inside
 from evenscore.data.pixels import many
-from evenscore.errors import DataError
+from evenscore.errors import DataError, shown
+from evenscore.reading import open_regular, parse_json
 
 FILES = ("metadata.csv", "metadata.jsonl")
 NAME_COLUMNS = ("file_name", "file")
+"""Columns that name the image; the first that is there is meant."""
 LABEL_COLUMN = "label"
+LISTED = 10
 
 
 def find_metadata(root: Path) -> Path | None:
     """The label file in ``root``, or None.
 
     Raises:
-        DataError: both kinds are there.
+        DataError: both kinds are there, or it is a link that leads out of the folder.
     """
-    found = [root / name for name in FILES if (root / name).is_file()]
+    inside(root, *FILES)
+    found = [root / name for name in FILES if os.path.lexists(root / name) and not (root / name).is_dir()]
     if len(found) == 2:
         raise DataError(f"{str(root)!r} holds both metadata.csv and metadata.jsonl: keep one of them")
     return found[0] if found else None
@@ -71,16 +77,20 @@ def read_metadata(path: Path) -> tuple[dict[Path, str], tuple[str, ...]]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            yield from _csv_rows(file) if path.suffix == ".csv" else _json_rows(file, path)
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
+            yield from _csv_rows(file, path) if path.suffix == ".csv" else _json_rows(file, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"label file {str(path)!r} cannot be read ({error}): give UTF-8 text with file_name and label"
+            f"label file {str(path)!r} cannot be read ({reason}): give UTF-8 text with file_name and label"
         ) from error
 
 
-def _csv_rows(file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(file: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(file)
+    column, count = next(iter(Counter(reader.fieldnames or ()).most_common(1)), ("", 0))
+    if count > 1:
+        raise DataError(f"{str(path)!r}: the column {shown(column)} stands twice: keep one of them")
     for row in reader:
         yield reader.line_num, row
 
@@ -89,13 +99,15 @@ def _json_rows(file: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, text in enumerate(file, 1):
         if not text.strip():
             continue
+        reason = ""
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError):
-            row = None
+            row = parse_json(text)
+        except ValueError as error:
+            row, reason = None, f" ({str(error)[:200]})"
         if not isinstance(row, dict):
             raise DataError(
-                f"{str(path)!r} line {line} is not a JSON object: give one object with file_name and label on each line"
+                f"{str(path)!r} line {line} is not a JSON object{reason}: "
+                "give one object with file_name and label on each line"
             )
         yield line, row
 
@@ -108,15 +120,23 @@ def _image_path(folder: Path, root: Path, row: dict[str, Any], where: str) -> Pa
             "name the image in 'file_name' and its class in 'label'"
         )
     name = row[column]
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        raise DataError(f"{where}: file_name {name!r} is no file name: give a path relative to the folder")
+    if not isinstance(name, str) or not name.strip() or not _can_be_a_name(name):
+        raise DataError(f"{where}: file_name {shown(name)} is no file name: give a path relative to the folder")
     inside = Path(os.path.realpath(root / name)).is_relative_to(root)
     if Path(name).is_absolute() or PureWindowsPath(name).drive or not inside:
         raise DataError(
-            f"{where}: file_name {name!r} is absolute or leaves the folder: "
+            f"{where}: file_name {shown(name)} is absolute or leaves the folder: "
             f"give a path relative to {str(folder)!r}, inside it"
         )
     return folder / os.path.normpath(name)
+
+
+def _can_be_a_name(text: str) -> bool:
+    """Whether a file system can hold the name: no NUL, no half of a character."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _label(row: dict[str, Any], where: str) -> str:
@@ -126,9 +146,9 @@ def _label(row: dict[str, Any], where: str) -> str:
         )
     label = row[LABEL_COLUMN]
     if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
-        raise DataError(f"{where}: label {label!r} is missing or no class: give a class name or number")
+        raise DataError(f"{where}: label {shown(label)} is missing or no class: give a class name or number")
     return str(label).strip()
 
 
 def _columns(row: dict[str, Any]) -> str:
-    return ", ".join(repr(str(c)) for c in row if c is not None) or "none"
+    return ", ".join(shown(str(c)) for c in list(row)[:LISTED] if c is not None) or "none"

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from evenscore.errors import DataError
+from evenscore.reading import open_regular
 
 MAX_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -114,7 +115,7 @@ def read_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]
         UnreadableImage: not an image, permission denied, or more than ``max_pixels`` pixels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             _check_size(path, image, max_pixels)
             width, height = image.size
             return (width, height) if _orientation(image) >= 5 else (height, width)
@@ -134,9 +135,9 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[Image.Im
     """
     kinds: set[str] = set()
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             _check_size(path, image, max_pixels)
-            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+            if image.format != "MPO" and getattr(image, "is_animated", False):
                 kinds.add("frames")
                 image.seek(0)
             image.load()
@@ -161,6 +162,8 @@ def _unreadable(path: str | Path, error: Exception, max_pixels: int) -> Unreadab
         return UnreadableImage(path, "permission denied")
     if isinstance(error, FileNotFoundError):
         return UnreadableImage(path, "no such file")
+    if isinstance(error, OSError) and error.strerror:
+        return UnreadableImage(path, error.strerror)
     return UnreadableImage(path, f"damaged or truncated: {str(error) or type(error).__name__}")
 
 

@@ -6,12 +6,10 @@ Law: reading one batch holds one batch. Of a balanced folder only the images tha
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenscore.data import UnreadableImage, from_uint8, read_image
-from evenscore.data.archive import KEYS
+from evenscore.data.archive import Archive, Header, opened
 from evenscore.data.layout import list_images
+from evenscore.data.metadata import NAME_COLUMNS
 from evenscore.errors import DataError
 from evenscore.evaluation.generated import BATCH, Generated, Part
 
+BATCH_BYTES = 2**28
+"""Bytes of an archive that are held at once, at most, where a single sample is not larger."""
 ARCHIVE = "samples.npz"
 """What `evenscore sample --format npz` writes."""
 
@@ -82,7 +83,9 @@ def _marks(root: Path) -> dict[Path, bool]:
     if path.is_file():
         with path.open(encoding="utf-8-sig") as file:
             lines = [json.loads(line) for line in file if line.strip()]
-        found = {(root / line["file_name"]).resolve(): bool(line["synthetic"]) for line in lines if "synthetic" in line}
+        marked = [line for line in lines if "synthetic" in line]
+        names = [next(line[c] for c in NAME_COLUMNS if c in line) for line in marked]
+        found = {(root / name).resolve(): bool(line["synthetic"]) for name, line in zip(names, marked, strict=True)}
     return found
 
 
@@ -105,67 +108,53 @@ def _images(chosen: Sequence[tuple[Path, int]], shape: tuple[int, ...]) -> Itera
         yield Part(from_uint8(np.stack(images)), labels, tuple(range(start, start + len(part))))
 
 
-class _Header(NamedTuple):
-    """Shape and type of an array in an archive."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-
 def of_archive(path: Path, per_class: int | None = None) -> Generated:
     """Samples in an ``.npz`` archive: images uint8 (N, H, W) or (N, H, W, C), or vectors float (N, D), with labels (N,).
 
     Raises:
         DataError: not an archive, missing arrays, or arrays that do not fit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = {key: next((o for o in others if o in archive.files), "") for key, others in KEYS.items()}
-            if not keys["train_images"] or not keys["train_labels"]:
-                raise DataError(f"{path} has no train_images and train_labels: give an archive of labelled samples")
-            labels = np.asarray(archive[keys["train_labels"]])
-            names = archive[keys["class_names"]] if keys["class_names"] else np.arange(int(labels.max()) + 1)
-        with zipfile.ZipFile(path) as archive_file, archive_file.open(f"{keys['train_images']}.npy") as file:
-            header = _header(file)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}): give an .npz archive that numpy.savez wrote") from None
-    _check_archive(path, header, labels, len(names))
-    class_names = tuple(str(name) for name in names)
-    kept = _first(labels, len(names), per_class)
-    counts = tuple(np.bincount(labels[kept], minlength=len(names)).tolist())
-    shape = _shape(header)
-
-    def parts() -> Iterator[Part]:
-        return _rows(path, f"{keys['train_images']}.npy", labels, kept)
-
-    return Generated(str(path), class_names, shape, counts, parts)
+    with opened(path) as archive:
+        header, labels, names = _described(archive)
+    classes = len(names) if names is not None else _classes(labels)
+    _check_archive(path, header, labels, classes)
+    class_names = tuple(str(name) for name in (range(classes) if names is None else names))
+    kept = _first(labels, classes, per_class)
+    counts = tuple(np.bincount(labels[kept], minlength=classes).tolist())
+    return Generated(str(path), class_names, _shape(header), counts, lambda: _rows(path, labels, kept))
 
 
-def _header(file: Any) -> _Header:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, columns_first, dtype = read(file)
-    if columns_first or dtype.hasobject:
-        raise ValueError("an array is stored by columns, or holds Python objects")
-    return _Header(shape, dtype)
+def _described(archive: Archive) -> tuple[Header, NDArray[Any], NDArray[Any] | None]:
+    """Header of the samples, labels, and class names where there are some."""
+    with archive.member("train_images") as (_, header):
+        pass
+    names = archive.array("class_names") if "class_names" in archive.keys else None
+    return header, archive.array("train_labels"), names
 
 
-def _check_archive(path: Path, header: _Header, labels: NDArray[Any], classes: int) -> None:
+def _classes(labels: NDArray[Any]) -> int:
+    """How many classes labels speak of; 0 where they are no labels, or of more classes than there are labels."""
+    whole = labels.dtype.kind in "iu" and labels.size > 0
+    return int(labels.max()) + 1 if whole and labels.max() < len(labels) else 0
+
+
+def _check_archive(path: Path, header: Header, labels: NDArray[Any], classes: int) -> None:
     image = header.dtype == np.uint8 and len(header.shape) in (3, 4) and header.shape[3:] in ((), (1,), (3,))
     vector = header.dtype.kind == "f" and len(header.shape) == 2
-    if not (image or vector) or 0 in header.shape:
+    if not (image or vector) or 0 in header.shape or header.by_columns:
+        stored = ", stored by columns," if header.by_columns else ""
         raise DataError(
-            f"{path}: samples of dtype {header.dtype} and shape {header.shape} cannot be used: "
+            f"{path}: samples of dtype {header.dtype} and shape {header.shape}{stored} cannot be used: "
             "give uint8 images (N, H, W, C) with C 1 or 3, or float vectors (N, D)"
         )
     if labels.shape != header.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
         raise DataError(
             f"{path}: labels of dtype {labels.dtype} and shape {labels.shape} do not fit {header.shape[0]} samples of "
-            f"{classes} classes: give one whole number from 0 to {classes - 1} for each sample"
+            f"{classes} classes: give one whole number from 0 to K - 1 for each sample of K classes"
         )
 
 
-def _shape(header: _Header) -> tuple[int, ...]:
+def _shape(header: Header) -> tuple[int, ...]:
     if len(header.shape) == 2:
         return header.shape[1:]
     channels = header.shape[3] if len(header.shape) == 4 else 1
@@ -180,15 +169,14 @@ def _first(labels: NDArray[Any], classes: int, per_class: int | None) -> NDArray
     return kept
 
 
-def _rows(path: Path, member: str, labels: NDArray[Any], kept: NDArray[np.bool_]) -> Iterator[Part]:
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        header = _header(file)
-        size = int(np.prod(header.shape[1:])) * header.dtype.itemsize
-        for start in range(0, len(labels), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(labels)))
+def _rows(path: Path, labels: NDArray[Any], kept: NDArray[np.bool_]) -> Iterator[Part]:
+    """The kept samples, a batch at a time, and few at once where they are large."""
+    with opened(path) as archive, archive.member("train_images") as (file, header):
+        size = header.size // len(labels)
+        step = max(1, min(BATCH, BATCH_BYTES // size))
+        for start in range(0, len(labels), step):
+            rows = np.arange(start, min(start + step, len(labels)))
             content = file.read(size * len(rows))
-            if len(content) != size * len(rows):
-                raise DataError(f"{path} is truncated: write it again")
             values = np.frombuffer(content, header.dtype).reshape(len(rows), *header.shape[1:])[kept[rows]]
             rows = rows[kept[rows]]
             if len(rows):

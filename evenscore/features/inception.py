@@ -6,7 +6,7 @@ maximum where others average, and there are 1008 outputs. Images are resized to 
 seen in [-1, 1]; features are the 2048 pooled activations. Probabilities come from the last layer without its offsets, as
 the Inception score is computed (Salimans et al. 2016).
 
-Law: only the published file is taken, known by the start of its SHA-256, which stands in its name. So a distance that is
+Law: only the published file is taken, known by its SHA-256, the start of which stands in its name. So a distance that is
 called FID is one, and nothing of another file is ever unpickled.
 """
 
@@ -24,9 +24,10 @@ from torch.nn import functional as F
 from evenscore.errors import DataError
 from evenscore.features.base import Features, Seen, device, on_cpu
 from evenscore.metrics.base import INCEPTION
+from evenscore.reading import open_regular
 
 PUBLISHED = "pt_inception-2015-12-05-6726825d.pth"
-SHA256_START = "6726825d"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SIDE, SIZE, CLASSES = 299, 2048, 1008
 
 
@@ -225,13 +226,13 @@ def checked(path: Path) -> str:
         DataError: it is missing, or another file.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"Inception weights {path} cannot be read ({error.strerror}): give {PUBLISHED}") from None
-    if not found.startswith(SHA256_START):
+    if found != SHA256:
         raise DataError(
-            f"Inception weights {path} have SHA-256 {found[:8]}..., not {SHA256_START}...: give the published file "
+            f"Inception weights {path} have SHA-256 {found[:8]}..., not {SHA256[:8]}...: give the published file "
             f"{PUBLISHED}, without which no distance is called FID"
         )
     return found

@@ -12,12 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from evenscore.checkpoint import tensors_of
 from evenscore.errors import DataError
 from evenscore.features.base import Features, Seen, device, digest, on_cpu
+from evenscore.reading import read_bytes
 
 SMALLEST = 8
 """Side of the smallest image that three poolings leave something of."""
@@ -88,19 +88,20 @@ class Judge(Features):
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"judge {path} does not exist: give the .safetensors file of a judge with --features")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"judge {path} cannot be read ({error}): give the .safetensors file of a judge") from None
+        return tensors_of(read_bytes(path))
+    except (ValueError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"judge {path} cannot be read ({reason}): give the .safetensors file of a judge") from None
 
 
 def _network(path: Path, weights: Mapping[str, Tensor]) -> JudgeNetwork:
     """A network of the sizes that the file tells, with its weights."""
     other = f"judge {path} holds another network"
     first, head = weights.get("body.0.0.weight"), weights.get("head.weight")
-    if first is None or head is None or first.ndim != 4 or head.ndim != 2 or 0 in first.shape:
+    if first is None or head is None or first.ndim != 4 or head.ndim != 2 or 0 in (*first.shape, *head.shape):
         raise DataError(f"{other} (no body.0.0.weight or head.weight of the right form): give the file of a judge")
     with torch.device("meta"):
         expected = JudgeNetwork(first.shape[1], head.shape[0], first.shape[0]).state_dict()

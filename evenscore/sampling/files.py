@@ -129,7 +129,7 @@ def _write_images(
     progress = Progress(out, STATE, _signature(run, job, trained))
     progress.begin()
     with hold(out, LOCK):
-        done, size = progress.reached()
+        done, size = progress.reached(len(labels))
         folder = ImageFolder.at(out, run.card.class_names)
         folder.truncate(size)
         if done == len(labels):

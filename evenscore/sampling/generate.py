@@ -16,6 +16,7 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser, evaluation
 from evenscore.errors import UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
+from evenscore.labels import check_total
 from evenscore.random import SampleNoise
 from evenscore.records import read, write
 from evenscore.solvers import GRIDS, SOLVERS, Solver, integrate, steps_for
@@ -84,8 +85,9 @@ def labels_for(counts: Sequence[int]) -> Tensor:
     """Labels (sum of counts,), int64: ``counts[k]`` times class ``k``, in order of class.
 
     Raises:
-        UsageError: a negative count.
+        UsageError: a negative count, or more samples than can be asked for.
     """
+    check_total(counts)
     if min(counts, default=0) < 0:
         raise UsageError(f"{min(counts)} samples of a class were asked for: give 0 or more")
     return torch.repeat_interleave(torch.tensor(list(counts), dtype=torch.int64))

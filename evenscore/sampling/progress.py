@@ -13,6 +13,7 @@ from typing import Any
 
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.errors import RunError
+from evenscore.reading import STATE, parse_json, read_text
 from evenscore.writing import check_output
 
 
@@ -41,22 +42,28 @@ class Progress:
             make_folder(self.out)
             self.keep(0, 0)
 
-    def reached(self) -> tuple[int, int]:
+    def reached(self, total: int) -> tuple[int, int]:
         """Samples done and metadata bytes of the job that the folder holds.
+
+        Args:
+            total: samples of the whole job.
 
         Raises:
             RunError: it is another job, or its state cannot be understood.
         """
         path = self.out / self.state
+        unclear = RunError(f"{path} cannot be understood: remove {self.out} and give the command again")
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            job, done, size = state["job"], int(state["done"]), int(state["size"])
+            state = parse_json(read_text(path, STATE))
+            job, done, size = state["job"], state["done"], state["size"]
         except (OSError, ValueError, KeyError, TypeError):
-            raise RunError(f"{path} cannot be understood: remove {self.out} and give the command again") from None
+            raise unclear from None
         if job != json.loads(json.dumps(self.job)):
             raise RunError(
                 f"{self.out} holds samples of another job: give the same command to go on, or choose another --out"
             )
+        if not (type(done) is type(size) is int and 0 <= done <= total and size >= 0):
+            raise unclear
         return done, size
 
     def keep(self, done: int, size: int) -> None:

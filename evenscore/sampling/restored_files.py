@@ -92,7 +92,7 @@ def restore_files(
     denoiser = run.denoiser()
     progress.begin()
     with hold(out, LOCK):
-        done, size = progress.reached()
+        done, size = progress.reached(job.total)
         folder = ImageFolder.at(out, ())
         folder.truncate(size)
         if done == job.total:

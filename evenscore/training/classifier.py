@@ -8,7 +8,7 @@ Times and noise come as for denoisers (:func:`~evenscore.objectives.levels.draw_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,6 +289,13 @@ def read_classifier(folder: Path) -> Checkpoint:
     except CheckpointError as error:
         reason = str(error).rpartition(": ")[0]
         raise CheckpointError(f"{reason}: remove {folder} and train the classifier again") from None
-    if not {"step", "signature", "shown"} <= checkpoint.state.keys():
+    if not _is_state(checkpoint.state):
         raise CheckpointError(f"{folder} holds something else than a classifier: remove it and train one")
     return checkpoint
+
+
+def _is_state(state: Mapping[str, Any]) -> bool:
+    """Whether it is what training keeps beside its tensors."""
+    signature, shown, step = state.get("signature"), state.get("shown"), state.get("step")
+    numbers = isinstance(shown, list) and len(shown) == 2 and all(isinstance(value, int | float) for value in shown)
+    return isinstance(signature, dict) and "data" in signature and type(step) is int and step >= 0 and numbers

@@ -41,6 +41,7 @@ from evenscore.training.optimise import (
     optimiser_tensors,
 )
 from evenscore.training.preview import save_preview
+from evenscore.training.rescue import rate_factor, require_sound, rescued, sentence
 from evenscore.training.resolve import resolve
 
 SAVE_SECONDS = 60.0
@@ -60,7 +61,8 @@ class Progress:
         loss: mean loss since the last report; that of the last report right after one.
         by_group: the same for each class group that was drawn.
         lr: learning rate of the step.
-        event: ``step``, ``saved``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
+        event: ``step``, ``saved``, ``rolled back``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
+        text: what a person should be told; empty where nothing.
     """
 
     step: int
@@ -71,6 +73,7 @@ class Progress:
     by_group: dict[str, float]
     lr: float
     event: str
+    text: str = ""
 
 
 def train(
@@ -87,21 +90,26 @@ def train(
     Raises:
         RunError: the folder is in use or belongs to another run.
         DataError: the disk is full.
-        Diverged: the loss is not finite.
+        Diverged: it diverges, and :mod:`~evenscore.training.rescue` has been tried.
     """
     card = DataCard.of(data)
     run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
     with run.lock():
-        trainer = Trainer(run.adopt(config, card), data, stop)
-        trainer.run.keep()
-        yield from trainer.run_to_end()
+        run = run.adopt(config, card)
+
+        def start(rescues: int) -> Trainer:
+            trainer = Trainer(run, data, stop, rescues)
+            run.keep()
+            return trainer
+
+        yield from rescued(start)
 
 
 class Trainer:
     """One training run in this process."""
 
-    def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False) -> None:
-        self.run, self.config, self.data, self.stop = run, run.config, data, stop
+    def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False, rescues: int = 0) -> None:
+        self.run, self.config, self.data, self.stop, self.rescues = run, run.config, data, stop, rescues
         self.labels = data.distribution
         self.device = Accelerator().device
         with seeded_layers(derive_seed(self.config.seed, "weights")):
@@ -167,7 +175,7 @@ class Trainer:
         Raises:
             Diverged: the loss or its gradient is not finite.
         """
-        lr = learning_rate(self.config, self.step, self.fraction)
+        lr = learning_rate(self.config, self.step, self.fraction) * rate_factor(self.rescues)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         for part in range(self.config.accumulate):
@@ -194,10 +202,7 @@ class Trainer:
 
     def _require_finite(self, value: Tensor, what: str) -> None:
         if not bool(torch.isfinite(value)):
-            raise Diverged(
-                f"the {what} became {float(value.detach())} at step {self.step + 1}: the last checkpoint is intact, "
-                "start a new run with a smaller --set lr"
-            )
+            raise Diverged(f"the {what} became {float(value.detach())}", self.step + 1)
 
     def _batch(self, draw: int, random: torch.Generator) -> tuple[Denoiser, Noised]:
         """The noised batch, and the denoiser told what augmentation was done to it."""
@@ -243,7 +248,8 @@ class Trainer:
             tensors |= {prefix + key: value for key, value in module.state_dict().items()}
         tensors |= optimiser_tensors(self.optimiser, "optimiser.")
         tensors |= {"memory." + key: value for key, value in self.memory.items()}
-        state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, **self.best.state()}
+        state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, "rescues": self.rescues}
+        state |= self.best.state()
         self.run.log(record)
         name = save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state))
         if self.best.step == self.step:
@@ -254,6 +260,7 @@ class Trainer:
         average = cast(Preconditioned, self.average.module)
         probe = probe_loss(average, self.data, self.config)
         found = self.criterion.measure(average, self.config) if self.criterion.kind == HELD_OUT else probe
+        require_sound(found.mean, self.best.value, self.step)
         if self.config.steps is None or self._is_regular or self.fraction >= 1:
             self.best = self.best.or_better(found.mean, self.step)
         record: dict[str, Any] = {"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class}
@@ -280,20 +287,21 @@ class Trainer:
             RunError: it is of another network.
         """
         if pointed(self.run.checkpoints, "last") is None and not complete(self.run.checkpoints):
-            self.run.forget_after(-1)
+            self.run.forget_after(0, max(0, self.rescues - 1))
             return
         checkpoint = load_checkpoint(self.run.checkpoints)
         load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
         load_prefixed(self.average.module, checkpoint.tensors, "ema.", self.run.path)
         load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
         self._take_memory(checkpoint.tensors)
-        self._take_state(checkpoint.state)
+        before = self._take_state(checkpoint.state)
         if self.config.steps is not None and self.step > self.config.steps:
             raise RunError(
                 f"{self.run.path} has {self.step} steps already, {self.config.steps} were asked: ask for more"
             )
         self.reported = self.fraction
-        self.run.forget_after(self.step)
+        self.run.forget_after(self.step, max(before, self.rescues - 1))
+        self.rescues = max(before, self.rescues)
 
     def _take_memory(self, tensors: Mapping[str, Tensor]) -> None:
         for key, value in self.memory.items():
@@ -304,13 +312,24 @@ class Trainer:
                 )
             self.memory[key] = found.to(value)
 
-    def _take_state(self, state: Mapping[str, Any]) -> None:
+    def _take_state(self, state: Mapping[str, Any]) -> int:
+        """How far training was; returns how often it was rescued until then."""
         try:
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.drawn = int(state["drawn"])
+            self.drawn, rescues = int(state["drawn"]), int(state.get("rescues", 0))
+            if min(self.step, self.drawn, rescues) < 0 or not 0 <= self.seconds < float("inf"):
+                raise ValueError
             self.best = Best.resumed(self.run, self.criterion, state, str(self.device))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise CheckpointError(
                 f"the last checkpoint in {self.run.checkpoints} says nothing of how far training was: "
                 "it was not written by training, remove it"
             ) from None
+        return rescues
+
+    def rolled_back(self, failed: Diverged) -> Progress:
+        """Write down that the run was taken back to here."""
+        words = sentence(failed, self.step, self.rescues)
+        rate = rate_factor(self.rescues)
+        self.run.log({"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words})
+        return replace(self.progress("rolled back", 0.0), text=words)

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from evenscore.configuration import TrainConfig
 from evenscore.denoisers.base import Denoiser
+from evenscore.errors import CheckpointError, shown
 from evenscore.networks.players import parameter_groups
 
+STEP, KEPT = "step", ("step", "exp_avg", "exp_avg_sq")
+"""What the optimiser keeps of a parameter: steps taken, and the moments of its gradient."""
 FLOOR = 0.01
 """Learning rate at the end of the cool-down, as a share of the full rate."""
 
@@ -76,13 +79,20 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     """Put back what :func:`optimiser_tensors` gave.
 
     Moments get the memory layout of their parameter: the fused optimiser walks both by address.
+
+    Raises:
+        CheckpointError: a tensor of no parameter, or of another shape than its parameter.
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith(prefix):
-            index, name = key.removeprefix(prefix).split(".", 1)
-            like = parameters[int(index)]
+            index, _, name = key.removeprefix(prefix).partition(".")
+            like = parameters[int(index)] if index.isdecimal() and int(index[:9]) < len(parameters) else None
+            if like is None or name not in KEPT or value.shape != (() if name == STEP else like.shape):
+                raise CheckpointError(
+                    f"the checkpoint holds {shown(key)}, which the optimiser of this network has not: restore the folder"
+                )
             laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
             state.setdefault(int(index), {})[name] = laid_out
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

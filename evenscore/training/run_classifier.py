@@ -12,12 +12,14 @@ from typing import Any
 
 from evenscore import records
 from evenscore.checkpoint import complete
+from evenscore.confined import inside
 from evenscore.denoisers.noisy_classifier import NoisyClassifier
 from evenscore.errors import RunError
 from evenscore.objectives.reweighting import Reweighting
 from evenscore.run import Run
 from evenscore.training.classifier import BATCH_LAWS, ClassifierConfig, load_noisy_classifier, read_classifier
 
+CLASSIFIER = "classifier"
 OF_RUN = ("process", "law")
 """Settings that the run decides for its classifier."""
 
@@ -32,8 +34,13 @@ def learned_law(run: Run) -> tuple[float, ...]:
 
 
 def classifier_folder(run: Run) -> Path:
-    """Where a run keeps its classifier."""
-    return run.path / "classifier"
+    """Where a run keeps its classifier.
+
+    Raises:
+        DataError: it is a link that leads out of the run.
+    """
+    inside(run.path, CLASSIFIER)
+    return run.path / CLASSIFIER
 
 
 def classifier_config(run: Run, settings: Mapping[str, Any]) -> ClassifierConfig:

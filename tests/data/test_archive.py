@@ -102,7 +102,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(13, "Permission denied")
 
     path = saved(tmp_path, **GOOD)
-    monkeypatch.setattr("builtins.open", denied)
+    monkeypatch.setattr("evenscore.data.archive.open_regular", denied)
     assert_refused(path, "cannot be read", "Permission denied")
 
 

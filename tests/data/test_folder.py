@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from evenscore.data.folder import read_folder
 from evenscore.data.pixels import UnreadableImage
 from evenscore.errors import DataError, UsageError
+from evenscore.reading import open_regular
 
 
 def assert_refused(root: Path, *says: str, **options: object) -> None:
@@ -108,14 +110,13 @@ def test_unreadable_images_are_skipped_and_listed(make_folder) -> None:
 
 def test_permission_denied_is_skipped(make_folder, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_folder({"a": 2, "b": 2})
-    opened = Image.open
 
-    def guarded(path: Path, *args: object, **options: object) -> Image.Image:
+    def guarded(path: Path) -> BufferedReader:
         if Path(path).match("b/0.png"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, *args, **options)  # type: ignore[arg-type]
+        return open_regular(path)
 
-    monkeypatch.setattr(Image, "open", guarded)
+    monkeypatch.setattr("evenscore.data.pixels.open_regular", guarded)
     assert [s.reason for s in read_folder(root).skipped] == ["permission denied"]
 
 

@@ -180,7 +180,7 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("PIL.Image.open", denied)
+    monkeypatch.setattr("evenscore.data.pixels.open_regular", denied)
     with pytest.raises(UnreadableImage, match="permission denied") as caught:
         read_image(tmp_path / "a.png")
     assert caught.value.exit_code == 3

@@ -38,7 +38,7 @@ LAYERS = (
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers"),
     ("denoisers",),
     ("kernel", "labels", "networks", "prediction", "process", "records"),
-    ("errors", "random"),
+    ("confined", "errors", "random", "reading"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}

@@ -1,0 +1,116 @@
+"""A disk that is full at any write: one sentence, nothing broken, and the same command ends as if there had been space."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import evenscore.balancing.gate
+import evenscore.balancing.summary
+from benchmarks.interrupted import corrupt, differences_of_folders, differences_of_runs
+from evenscore.metrics import fit_classifier
+
+TRAIN = ["--network", "tiny", "--set", "batch_size=16", "--set", "previews=1", "--set", "precision=float32"]
+TRAIN += ["--steps", "4", "--set", "warmup=2", "--set", "checkpoint_every=2"]
+Cli = Callable[..., Any]
+
+
+class Torn:
+    """A file in which writing stops in the middle once the disk is full."""
+
+    def __init__(self, file: Any, disk: Disk) -> None:
+        self.file, self.disk = file, disk
+
+    def __enter__(self) -> Torn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def write(self, content: Any) -> int:
+        """Half of the content and an error, where no space is left."""
+        self.disk.writes += 1
+        if self.disk.writes > self.disk.space:
+            self.file.write(content[: len(content) // 2])
+            self.file.flush()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return int(self.file.write(content))
+
+
+class Disk:
+    """A disk with room for ``space`` writes below ``root``; with room for all when it is None."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self.opened = str(root), io.open
+        self.space, self.writes = float("inf"), 0
+        monkeypatch.setattr(io, "open", self.open)
+
+    def open(self, file: Any, mode: str = "r", *given: Any, **named: Any) -> Any:
+        """``io.open``, by which every path opens its file."""
+        made = self.opened(file, mode, *given, **named)
+        writing = mode[0] in "wax" and str(file).startswith(self.root)
+        return Torn(made, self) if writing else made
+
+    def leave(self, space: float) -> None:
+        """So many writes are left."""
+        self.space, self.writes = space, 0
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """The disk that holds ``tmp_path / "broken"``."""
+
+    def fit(*arguments: Any, **settings: Any) -> Any:
+        return fit_classifier(*arguments, **settings, steps=3)
+
+    for module in (evenscore.balancing.gate, evenscore.balancing.summary):
+        monkeypatch.setattr(module, "fit_classifier", fit)
+    return Disk(tmp_path / "broken", monkeypatch)
+
+
+def goes_on(
+    cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, root: Path, command: list[str], spaces: list[int]
+) -> None:
+    """The command on the whole, then with the disk full after each of ``spaces`` writes, then with space again."""
+    for name in ("whole", "broken"):
+        (root / name).mkdir()
+    monkeypatch.chdir(root / "whole")
+    assert cli(*command).code == 0
+    monkeypatch.chdir(root / "broken")
+    for space in spaces:
+        disk.leave(space)
+        refused = cli(*command)
+        refused.assert_refused(3, "the disk is full while writing")
+        assert "free some space and give the same command again" in refused.err
+        assert corrupt(root / "broken") == []
+    disk.leave(float("inf"))
+    again = cli(*command)
+    assert again.code == 0, again.err
+
+
+def test_training(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = ["train", "digits:factor=50", "--out", "run", *TRAIN]
+    goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 2, 3, 4, 5, 6, 7, 5, 9, 8, 4])
+    assert differences_of_runs(tmp_path / "whole" / "run", tmp_path / "broken" / "run") == []
+
+
+def test_sampling(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: Path) -> None:
+    monkeypatch.setattr("evenscore.sampling.files.SampleJob.batch_size", 4)
+    command = ["sample", str(trained), "--out", "out", "--per-class", "1", "--nfe", "2"]
+    goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 1, 2, 5, 6, 7, 3])
+    assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
+
+
+def test_balancing(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: Path) -> None:
+    command = ["balance", "digits:factor=50", "--run", str(trained), "--out", "out", "--target", "3", "--nfe", "2"]
+    goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 3, 29, 30, 31, 33, 3, 4])
+    assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
