@@ -7,22 +7,21 @@ comes from outside is escaped. Colours are classes of the page's style sheet.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from evenscore.report.records import ClassReport
+from evenscore.report.svg import Attributes, chart, horizontal, percent, shorten, stretched, tag, text, title, vertical
 from evenscore.report.words import agreement, many, number, plain
 
 MOST_ROWS = 40
 LOWEST = 12
 ROW = 40
-LONGEST_NAME = 22
 MOST_POINTS = 160
 PLOT = 180
+STYLES = 6
+"""Styles of lines and marks that the style sheet tells apart."""
 
 Curve = Sequence[tuple[float, float]]
-Attributes = Mapping[str, str | int | float]
 
 
 def size_chart(classes: Sequence[ClassReport]) -> str:
@@ -35,7 +34,7 @@ def size_chart(classes: Sequence[ClassReport]) -> str:
     if len(order) > MOST_ROWS:
         return _columns(order, scale)
     rows = [_size_row(each, i * ROW, 100 / scale) for i, each in enumerate(order)]
-    return _svg(
+    return chart(
         rows, len(order) * ROW, f"Real and synthetic samples of {many(len(order), 'class')}; numbers in the table"
     )
 
@@ -50,7 +49,7 @@ def agreement_chart(classes: Sequence[ClassReport]) -> str:
     if not order:
         return ""
     rows = [_agreement_row(each, value, i * ROW) for i, (value, each) in enumerate(order)]
-    return _svg(rows, len(order) * ROW, f"Label agreement of {many(len(order), 'class')}; numbers in the table")
+    return chart(rows, len(order) * ROW, f"Label agreement of {many(len(order), 'class')}; numbers in the table")
 
 
 def loss_chart(curves: Mapping[str, Curve], quantity: str = "loss") -> str:
@@ -61,27 +60,27 @@ def loss_chart(curves: Mapping[str, Curve], quantity: str = "loss") -> str:
         return ""
     (x0, x1), (y0, y1) = _range([x for x, _ in points]), _range([y for _, y in points])
     drawn = [
-        _tag(
+        tag(
             "polyline",
             {
-                "class": f"line line-{i % 4}",
+                "class": f"line line-{i % STYLES}",
                 "points": " ".join(
                     f"{100 * (x - x0) / (x1 - x0):.2f},{100 * (y1 - y) / (y1 - y0):.2f}" for x, y in line
                 ),
             },
-            _tag("title", {}, escape(plain(name))),
+            title(name),
         )
         for i, (name, line) in enumerate(lines.items())
         if line
     ]
-    frame = [_tag("line", {"class": "track", "x1": 0, "x2": 100, "y1": y, "y2": y}) for y in (0, 50, 100)]
+    frame = [tag("line", {"class": "track", "x1": 0, "x2": 100, "y1": y, "y2": y}) for y in (0, 50, 100)]
     words = [
-        _text(0, 12, f"{quantity} {number(y1)}"),
-        _inner([*frame, *drawn], "0 0 100 100", 20),
-        _text(0, PLOT + 38, f"{quantity} {number(y0)}, step {number(x0)}"),
-        _text(100, PLOT + 38, f"step {number(x1)}", "end"),
+        text(0, 12, f"{quantity} {number(y1)}"),
+        stretched([*frame, *drawn], "0 0 100 100", 20, PLOT),
+        text(0, PLOT + 38, f"{quantity} {number(y0)}, step {number(x0)}"),
+        text(100, PLOT + 38, f"step {number(x1)}", "end"),
     ]
-    return _svg(
+    return chart(
         words, PLOT + 46, f"{quantity.capitalize()} from {number(y0)} to {number(y1)} against the training step"
     )
 
@@ -95,52 +94,43 @@ def smooth(curve: Curve) -> list[tuple[float, float]]:
     return means if len({x for x, _ in means}) > 1 else []
 
 
-def shorten(text: str, width: int = LONGEST_NAME) -> str:
-    """Text cut to ``width`` columns with an ellipsis; East Asian wide characters count as two."""
-    used, kept = 0, ""
-    for c in text:
-        used += 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        if used > width:
-            return kept.rstrip() + "…"
-        kept += c
-    return kept
-
-
 def _size_row(each: ClassReport, y: int, unit: float) -> str:
     words = f"{number(each.kept)} real + {number(each.made)} made"
     if each.short:
         words += f" of {number(each.wanted)}"
     made: Attributes = {
         "class": "made",
-        "x": _pc(each.kept * unit),
+        "x": percent(each.kept * unit),
         "y": y + 21,
-        "width": _pc(each.made * unit),
+        "width": percent(each.made * unit),
         "height": 13,
     }
     bars = [
-        _tag("rect", {"class": "track", "x": 0, "y": y + 21, "width": "100%", "height": 13}),
-        _tag("rect", {"class": "real", "x": 0, "y": y + 21, "width": _pc(each.kept * unit), "height": 13}),
-        _tag("rect", made),
-        _vertical("target", each.wanted * unit, y + 17, y + 38),
+        tag("rect", {"class": "track", "x": 0, "y": y + 21, "width": "100%", "height": 13}),
+        tag("rect", {"class": "real", "x": 0, "y": y + 21, "width": percent(each.kept * unit), "height": 13}),
+        tag("rect", made),
+        vertical("target", each.wanted * unit, y + 17, y + 38),
     ]
     return _row(each, y, words, bars)
 
 
 def _agreement_row(each: ClassReport, value: float, y: int) -> str:
     middle = y + 27
-    marks = [_tag("line", {"class": "track", "x1": 0, "x2": "100%", "y1": middle, "y2": middle})]
+    marks = [horizontal("track", 0, 100, middle)]
     if each.agreement_interval is not None:
         low, high = (100 * bound for bound in each.agreement_interval)
-        whisker: Attributes = {"class": "whisker", "x1": _pc(low), "x2": _pc(high), "y1": middle, "y2": middle}
-        marks += [_tag("line", whisker), *(_vertical("whisker", at, middle - 5, middle + 5) for at in (low, high))]
-    marks.append(_tag("circle", {"class": "point", "cx": _pc(100 * value), "cy": middle, "r": 5}))
+        marks += [
+            horizontal("whisker", low, high, middle),
+            *(vertical("whisker", at, middle - 5, middle + 5) for at in (low, high)),
+        ]
+    marks.append(tag("circle", {"class": "point", "cx": percent(100 * value), "cy": middle, "r": 5}))
     return _row(each, y, agreement(each), marks)
 
 
 def _row(each: ClassReport, y: int, words: str, marks: Sequence[str]) -> str:
-    name = plain(each.name)
-    title = _tag("title", {}, escape(f"{name}: {words}, {number(each.wanted)} wanted"))
-    return _tag("g", {}, title, _text(0, y + 14, shorten(name), extra="name"), _text(100, y + 14, words, "end"), *marks)
+    whole = title(f"{each.name}: {words}, {number(each.wanted)} wanted")
+    name = text(0, y + 14, shorten(plain(each.name)), kind="name")
+    return tag("g", {}, whole, name, text(100, y + 14, words, "end"), *marks)
 
 
 def _columns(order: Sequence[ClassReport], scale: int) -> str:
@@ -150,49 +140,18 @@ def _columns(order: Sequence[ClassReport], scale: int) -> str:
         words = f"{plain(each.name)}: {number(each.kept)} real + {number(each.made)} made, {number(each.wanted)} wanted"
         real: Attributes = {"class": "real", "x": i, "y": scale - each.kept, "width": width, "height": each.kept}
         made: Attributes = {"class": "made", "x": i, "y": scale - each.size, "width": width, "height": each.made}
-        bars.append(_tag("g", {}, _tag("title", {}, escape(words)), _tag("rect", real), _tag("rect", made)))
+        bars.append(tag("g", {}, title(words), tag("rect", real), tag("rect", made)))
         steps.append(f"{'M' if i == 0 else 'L'}{i},{scale - each.wanted}L{i + 1},{scale - each.wanted}")
-    bars.append(_tag("path", {"class": "target", "d": "".join(steps)}))
+    bars.append(tag("path", {"class": "target", "d": "".join(steps)}))
     words = f"{many(len(order), 'class')}, the largest on the left"
-    parts = [_text(0, 12, number(scale)), _inner(bars, f"0 0 {len(order)} {scale}", 20), _text(0, PLOT + 38, words)]
-    return _svg(parts, PLOT + 46, f"Real and synthetic samples of {words}; numbers in the table")
+    parts = [
+        text(0, 12, number(scale)),
+        stretched(bars, f"0 0 {len(order)} {scale}", 20, PLOT),
+        text(0, PLOT + 38, words),
+    ]
+    return chart(parts, PLOT + 46, f"Real and synthetic samples of {words}; numbers in the table")
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _pc(percent: float) -> str:
-    return f"{min(100.0, max(0.0, percent)):.2f}%"
-
-
-def _vertical(kind: str, at: float, top: int, bottom: int) -> str:
-    return _tag("line", {"class": kind, "x1": _pc(at), "x2": _pc(at), "y1": top, "y2": bottom})
-
-
-def _text(at: float, y: int, words: str, anchor: str = "start", extra: str = "") -> str:
-    kind = {"class": extra} if extra else {}
-    return _tag("text", {**kind, "x": _pc(at), "y": y, "text-anchor": anchor}, escape(plain(words)))
-
-
-def _inner(parts: Sequence[str], box: str, top: int) -> str:
-    frame: Attributes = {
-        "x": 0,
-        "y": top,
-        "width": "100%",
-        "height": PLOT,
-        "viewBox": box,
-        "preserveAspectRatio": "none",
-    }
-    return _tag("svg", frame, *parts)
-
-
-def _svg(parts: Sequence[str], height: int, label: str) -> str:
-    return _tag("svg", {"role": "img", "aria-label": label, "width": "100%", "height": height}, *parts)
-
-
-def _tag(name: str, attributes: Attributes, *children: str) -> str:
-    """An element; attribute values are escaped here, children are markup already."""
-    words = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items())
-    return f"<{name}{words}>{''.join(children)}</{name}>"

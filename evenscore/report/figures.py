@@ -76,15 +76,15 @@ def galleries(classes: Sequence[ClassReport]) -> Galleries:
     return Galleries(items, tuple(notes))
 
 
-def strip_png(images: Images) -> bytes:
-    """Images (n,H,W,C), C = 1 or 3, side by side in rows of eight with transparent gaps, as a PNG file."""
+def strip_png(images: Images, columns: int = COLUMNS) -> bytes:
+    """Images (n,H,W,C), C = 1 or 3, side by side in rows of ``columns`` with transparent gaps, as a PNG file."""
     n, height, width, channels = images.shape
     gap = max(1, width // 16)
-    rows = -(-n // COLUMNS)
-    shape = (rows * (height + gap) - gap, COLUMNS * (width + gap) - gap, channels + 1)
+    rows = -(-n // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels + 1)
     sheet: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
     for i, image in enumerate(images):
-        top, left = (i // COLUMNS) * (height + gap), (i % COLUMNS) * (width + gap)
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width, :channels] = image
         sheet[top : top + height, left : left + width, channels] = 255
     buffer = io.BytesIO()
@@ -114,21 +114,24 @@ def _gallery(each: ClassReport, most: int, side: int) -> Gallery:
     if real is not None and len(real):
         shown = min(most, count(real))
         words = f"Real: {shown} of {number(each.real)}"
-        strips.append(_strip(real[:shown], side, f"{many(shown, 'real image')} of class {each.name}", words))
+        strips.append(make_strip(real[:shown], side, f"{many(shown, 'real image')} of class {each.name}", words))
     if synthetic is not None and len(synthetic):
         shown = min(most, count(synthetic))
         words = f"Synthetic: {shown} of {number(each.made)}"
-        strips.append(_strip(synthetic[:shown], side, f"{many(shown, 'synthetic image')} of class {each.name}", words))
+        strips.append(
+            make_strip(synthetic[:shown], side, f"{many(shown, 'synthetic image')} of class {each.name}", words)
+        )
         if nearest is not None and len(nearest):
             alt = f"For each synthetic image of class {each.name} the nearest training image, in the same order"
             words = "Nearest training images"
-            strips.append(_strip(nearest[:shown], side, alt, words))
+            strips.append(make_strip(nearest[:shown], side, alt, words))
     return Gallery(each.name, each.group, tuple(strips))
 
 
-def _strip(images: Images, side: int, alt: str, caption: str) -> Strip:
+def make_strip(images: Images, side: int, alt: str, caption: str, columns: int = COLUMNS) -> Strip:
+    """Images (n,H,W,C), reduced to ``side`` pixels where they are larger, as one picture with its words."""
     small = thumbnails(images, side)
-    png = strip_png(small)
+    png = strip_png(small, columns)
     width, height = Image.open(io.BytesIO(png)).size
     uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
     return Strip(uri, width, height, alt, caption, pixelated=max(small.shape[1:3]) <= SMALL)

@@ -6,13 +6,11 @@ which this package makes itself, are markup.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenscore.errors import DataError
 from evenscore.report import charts, words
+from evenscore.report.environment import render
 from evenscore.report.figures import galleries
 from evenscore.report.records import BalanceReport
 
@@ -22,30 +20,29 @@ MOST_DOUBTS = 12
 def balance_page(report: BalanceReport) -> str:
     """The page as HTML text."""
     doubts = words.doubts(report)
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            report=report,
-            summary=words.summary(report),
-            doubts=doubts[:MOST_DOUBTS],
-            more_doubts=len(doubts) - MOST_DOUBTS,
-            limits=words.LIMITS,
-            galleries=galleries(report.classes),
-            size_chart=charts.size_chart(report.classes),
-            agreement_chart=charts.agreement_chart(report.classes),
-            most_rows=charts.MOST_ROWS,
-            most_lowest=charts.LOWEST,
-            loss_chart=charts.loss_chart(report.loss_curve),
-            curves=[
-                (i % 4, name) for i, name in enumerate(report.loss_curve) if charts.smooth(report.loss_curve[name])
-            ],
-            game_charts=_game_charts(report),
-            measured=sum(each.agreement is not None for each in report.classes),
-            noted=any(each.note for each in report.classes),
-            totals={key: report.total(key) for key in ("real", "kept", "made", "wanted", "candidates")}
-            | {key: report.total(key) for key in ("copies", "mislabelled")},
-        )
+    return render(
+        "page.html",
+        report=report,
+        summary=words.summary(report),
+        doubts=doubts[:MOST_DOUBTS],
+        more_doubts=len(doubts) - MOST_DOUBTS,
+        limits=words.LIMITS,
+        galleries=galleries(report.classes),
+        size_chart=charts.size_chart(report.classes),
+        agreement_chart=charts.agreement_chart(report.classes),
+        most_rows=charts.MOST_ROWS,
+        most_lowest=charts.LOWEST,
+        loss_chart=charts.loss_chart(report.loss_curve),
+        curves=[
+            (i % charts.STYLES, name)
+            for i, name in enumerate(report.loss_curve)
+            if charts.smooth(report.loss_curve[name])
+        ],
+        game_charts=_game_charts(report),
+        measured=sum(each.agreement is not None for each in report.classes),
+        noted=any(each.note for each in report.classes),
+        totals={key: report.total(key) for key in ("real", "kept", "made", "wanted", "candidates")}
+        | {key: report.total(key) for key in ("copies", "mislabelled")},
     )
 
 
@@ -67,21 +64,3 @@ def _game_charts(report: BalanceReport) -> list[tuple[str, str]]:
     """Name and chart of each quantity of the game that was followed: scales differ, so each has a chart of its own."""
     charted = {name: charts.loss_chart({name: curve}, name) for name, curve in report.game_curves.items()}
     return [(name, chart) for name, chart in charted.items() if chart]
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("evenscore.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_one_line,
-    )
-    environment.filters |= {"number": words.number, "agreement": words.agreement, "many": words.many}
-    return environment
-
-
-def _one_line(value: object) -> object:
-    return words.plain(value) if type(value) is str else value

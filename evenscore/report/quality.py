@@ -1,7 +1,8 @@
 """Records of a quality page: figures by class with intervals, for one set of samples or for several methods side by side.
 
 Law: every method has, for each measure, one value for each part, in the order of the parts; a method is named once in a
-section. What was not measured is a value of None with the reason, never a zero.
+section. A difference is the method's value minus the baseline's, paired by seed. What was not measured is a value of None
+with the reason, never a zero.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evenscore.errors import DataError
-from evenscore.report.records import Images
+from evenscore.report.records import Images, check_images, count
 
 
 @dataclass(frozen=True)
 class Value:
-    """A figure with its 95 % interval; None with the reason in ``note`` where it is not given."""
+    """A figure with its 95 % interval; None with the reason in ``note`` where it is not given.
+
+    Of the worst class ``note`` says which one it is, such as ``class 9``.
+    """
 
     value: float | None
     low: float | None = None
@@ -66,6 +70,35 @@ class ClassPictures:
     synthetic: Images | None = None
     nearest: Images | None = None
 
+    def __post_init__(self) -> None:
+        check_images(self.name, "synthetic", self.synthetic)
+        check_images(self.name, "nearest", self.nearest)
+        if count(self.nearest) not in (0, count(self.synthetic)):
+            raise DataError(
+                f"class {self.name!r} has {count(self.nearest)} nearest images for {count(self.synthetic)} synthetic ones: "
+                "give one for each, in the same order, or none"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class CopyPair:
+    """A generated image beside the training image that it may be a copy of.
+
+    Attributes:
+        name: class that the image was made for.
+        images: uint8 (2,H,W,C), the generated one first.
+        ratio: distance in units of the training image's distance to its own fellows; small is suspicious.
+        is_copy: whether it counts as a copy.
+    """
+
+    name: str
+    images: Images
+    ratio: float
+    is_copy: bool
+
+    def __post_init__(self) -> None:
+        check_images(self.name, "paired", self.images)
+
 
 @dataclass(frozen=True, eq=False)
 class MethodReport:
@@ -80,6 +113,7 @@ class MethodReport:
         pictures: one record for each class that has any, in the order of the classes.
         curves: title of a chart -> name of a line -> (step, value) pairs: losses by group, Nash gaps, ...
         failures: a sentence for each of its runs that failed.
+        copies: the most suspicious pairs, the smallest ratio first.
     """
 
     name: str
@@ -90,6 +124,7 @@ class MethodReport:
     pictures: tuple[ClassPictures, ...] = ()
     curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    copies: tuple[CopyPair, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +159,10 @@ class QualityReport:
         baseline: name of the method that the others are compared with; empty where there is one method.
         protocol: name -> words: features, reference, numbers of samples, sampler, guidance, seeds, intervals.
         notes: whole sentences.
+        thresholds: (head, tail): a head class has more than ``head`` training samples, a tail class fewer than ``tail``.
 
     Raises:
-        DataError: a method without a value for each part.
+        DataError: a method without a value for each part, or two methods of one name in a section.
     """
 
     title: str
@@ -141,9 +177,13 @@ class QualityReport:
     baseline: str = ""
     protocol: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    thresholds: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for section in self.sections:
+            names = [method.name for method in section.methods]
+            if len(set(names)) < len(names):
+                raise DataError(f"the methods {', '.join(names)} of {section.title!r} share a name: name each once")
             for method in section.methods:
                 for figures in (method.figures, method.differences):
                     for key, values in figures.items():

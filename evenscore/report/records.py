@@ -60,7 +60,7 @@ class ClassReport:
 
     def __post_init__(self) -> None:
         for kind in ("real", "synthetic", "nearest"):
-            _check_images(self.name, kind, getattr(self, f"{kind}_images"))
+            check_images(self.name, kind, getattr(self, f"{kind}_images"))
         if count(self.nearest_images) not in (0, count(self.synthetic_images)):
             raise DataError(
                 f"class {self.name!r} has {count(self.nearest_images)} nearest images for "
@@ -130,7 +130,12 @@ def count(images: Images | None) -> int:
     return 0 if images is None else len(images)
 
 
-def _check_images(name: str, kind: str, images: Images | None) -> None:
+def check_images(name: str, kind: str, images: Images | None) -> None:
+    """Refuse pictures that are not uint8 (n,H,W,C) with C = 1 or 3; none at all is fine.
+
+    Raises:
+        DataError: what was given for the ``kind`` images of class ``name``.
+    """
     if images is None or len(images) == 0:
         return
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
