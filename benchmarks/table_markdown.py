@@ -7,7 +7,8 @@ from typing import Any
 
 from benchmarks.paired import interval
 from benchmarks.table_methods import OURS
-from benchmarks.table_scores import CLASSIFIERS, SCORES
+from benchmarks.table_scores import SCORES
+from evenscore.evaluation.table_classifiers import CLASSIFIERS
 
 
 def markdown(values: Mapping[str, Any]) -> str:

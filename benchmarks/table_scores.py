@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.table_sets import Rows
+from evenscore.evaluation.table_classifiers import CLASSIFIERS, classifier
+from evenscore.evaluation.table_columns import Columns
 
-CLASSIFIERS = ("logistic regression", "histogram gradient boosting")
 SCORES = ("balanced accuracy", "macro-F1", "average precision")
 
 
-def judged(train: Rows, test: Rows, categorical: Sequence[str], weight: str | None, seed: int) -> dict[str, Any]:
+def judged(train: Rows, test: Rows, weight: str | None, seed: int) -> dict[str, Any]:
     """Scores of both classifiers, and the seconds that they took to fit."""
+    (X, held_out), places = numbers(train.X, test.X)
     started = time.perf_counter()
     scores = {}
     for name in CLASSIFIERS:
-        model = classifier(name, categorical, weight, seed).fit(train.X, train.y)
-        scores[name] = scored(test.y, model.predict(test.X), model.predict_proba(test.X))
+        model = classifier(name, places, weight, seed).fit(X, train.y)
+        scores[name] = scored(test.y, model.predict(held_out), model.predict_proba(held_out))
     return {"scores": scores, "seconds to fit": time.perf_counter() - started}
 
 
-def classifier(name: str, categorical: Sequence[str], weight: str | None, seed: int) -> Any:
-    """A pipeline that takes the table as it is: scaled logistic regression, or boosting with its own categories."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
-    names, linear = list(categorical), name == CLASSIFIERS[0]
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    rest = StandardScaler() if linear else "passthrough"
-    encoder = make_column_transformer((one_hot if linear else codes, names), remainder=rest)
-    if linear:
-        return make_pipeline(encoder, LogisticRegression(max_iter=2000, class_weight=weight, random_state=seed))
-    places = list(range(len(names))) or None
-    boosting = HistGradientBoostingClassifier(
-        categorical_features=places, class_weight=weight, early_stopping=False, random_state=seed
-    )
-    return make_pipeline(encoder, boosting)
+def numbers(*tables: Any) -> tuple[list[NDArray[np.float64]], list[int]]:
+    """Tables of the same columns as matrices, categories as codes of the first one, and the places of these columns."""
+    if not hasattr(tables[0], "columns"):
+        return [np.asarray(table, dtype=np.float64) for table in tables], []
+    columns = Columns.of(tables[0])
+    return [columns.matrix(table) for table in tables], columns.places()
 
 
 def scored(y: NDArray[np.int64], predicted: NDArray[np.int64], likely: NDArray[np.float64]) -> Mapping[str, float]:

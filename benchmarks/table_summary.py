@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.paired import paired
 from benchmarks.table_methods import OURS
-from benchmarks.table_scores import CLASSIFIERS, SCORES
+from benchmarks.table_scores import SCORES
+from evenscore.evaluation.table_classifiers import CLASSIFIERS
 
 Part = Mapping[str, Any]
 NONE = "none"

@@ -128,7 +128,7 @@ class Job:
                 warnings.simplefilter("always")
                 rows = method.resampled(data.train, data.categorical, self.seed)
             seconds = time.perf_counter() - started
-            scores = judged(rows, data.test, data.categorical, method.class_weight, self.seed)
+            scores = judged(rows, data.test, method.class_weight, self.seed)
         except Exception as error:  # a peer may fail in any way; the table says how
             return {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         words = sorted({" ".join(str(warning.message).split())[:300] for warning in caught})

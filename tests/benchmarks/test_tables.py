@@ -15,10 +15,11 @@ from benchmarks import tables
 from benchmarks.mixed_rows import BOOLEANS, BOUNDS, CATEGORIES, INTEGERS, mixed_rows
 from benchmarks.table_markdown import markdown
 from benchmarks.table_methods import METHODS, OURS, Method, method_of
-from benchmarks.table_scores import CLASSIFIERS, SCORES, judged, scored
+from benchmarks.table_scores import SCORES, judged, scored
 from benchmarks.table_sets import SETS, Rows
 from benchmarks.table_summary import best_of, case_summary, over_cases, verdict
 from evenscore.errors import DataError, UsageError
+from evenscore.evaluation.table_classifiers import CLASSIFIERS
 
 
 class Twice:
@@ -101,7 +102,7 @@ def test_scores_of_a_case_by_hand() -> None:
 def test_both_classifiers_learn_from_a_table_as_it_is(name: str) -> None:
     data = SETS[name]()
     train = data.unequal(2, seed=0, largest=300).train
-    found = judged(train, data.test, data.categorical, None, 0)["scores"]
+    found = judged(train, data.test, None, 0)["scores"]
     assert list(found) == list(CLASSIFIERS)
     assert all(found[c]["average precision"] > 0.75 for c in CLASSIFIERS)
 
