@@ -85,12 +85,12 @@ def run(args: argparse.Namespace) -> Outcome:
     counts, drawn = tuple(n // share for n in COUNTS), args.rows // share
     law = Gaussians.of(len(counts), DIMENSION, args.seed)
     X, y = law.rows(counts, args.seed)
-    settings = {} if args.minutes is None else {"minutes": args.minutes}
+    settings = {} if args.minutes is None else {"max_seconds": 60 * args.minutes}
     started = time.perf_counter()
     generator = ScoreGenerator(random_state=args.seed, verbose=0, **settings).fit(X, y)
     seconds = time.perf_counter() - started
     labels = np.repeat(np.arange(len(counts)), drawn)
-    made = np.asarray(generator.sample(y=labels), dtype=np.float64)
+    made = np.asarray(generator.sample(len(labels), labels)[0], dtype=np.float64)
     moments = {k: within(law, k, counts[k], made[labels == k]) for k in range(len(counts))}
     unseen, unseen_y = law.rows((2000 // share,) * len(counts), args.seed + 1)
     found = np.asarray(generator.score_samples(unseen, unseen_y), dtype=np.float64)

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Fit, draw and hold against real rows, one set after the other."""
     share = 20 if args.quick else 1
-    settings = {} if args.minutes is None else {"minutes": args.minutes}
+    settings = {} if args.minutes is None else {"max_seconds": 60 * args.minutes}
     found = {name: measured(SETS[name], args.rows // share, share, args.seed, settings) for name in args.sets}
     wrong = sum(sum(row["invalid"].values()) for row in found.values())
     auc = max(row["AUC"]["real and generated"] for row in found.values())
@@ -64,7 +64,7 @@ def measured(counts: tuple[int, int], rows: int, share: int, seed: int, settings
     generator = ScoreGenerator(random_state=seed, verbose=0, **settings).fit(X, y)
     fitted = time.perf_counter()
     labels = np.repeat(np.arange(2), [rows - rows // 2, rows // 2])
-    made = generator.sample(y=labels)
+    made, _ = generator.sample(len(labels), labels)
     drawn = time.perf_counter()
     real, real_y = mixed_rows([HELD_OUT // share] * 2, seed + 1)
     other, other_y = mixed_rows([HELD_OUT // share] * 2, seed + 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +34,8 @@ from evenscore.report.table_view import table_page
 from evenscore.writing import HELD_OUT
 
 Labels = NDArray[np.int64]
-Make = Callable[[Mapping[int, int], int], Any]
-"""Rows that each class is to have, and a seed -> an over-sampler with ``fit_resample``."""
+Make = Callable[[Mapping[Any, int], int], Any]
+"""Rows that each label is to have, and a seed -> an over-sampler with ``fit_resample``."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class TableBalance:
         out: the table to write; the page goes beside it.
         config: what to make.
         summary: numbers by class, once it is done.
+        notes: what the over-sampler warned of when it saw the whole table.
     """
 
     table: TableFile
@@ -75,6 +77,7 @@ class TableBalance:
     out: Path
     config: TableConfig
     summary: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def page(self) -> Path:
@@ -94,6 +97,7 @@ class TableBalance:
         short = sum(each.make for each in plan)
         yield Stage("plan", f"{len(self.data.y)} rows in {len(plan)} classes, {short} rows to make")
         made, y = self.learned(plan)
+        yield from (Stage("note", note) for note in self.notes)
         yield Stage("learn", f"{len(y)} rows made", 1.0)
         gains: tuple[Gain, ...] = ()
         if self.config.folds and short:
@@ -114,12 +118,21 @@ class TableBalance:
         return self.made(self.data.X, self.data.y, wanted, self.config.seed)
 
     def made(self, X: Any, y: Labels, wanted: Mapping[int, int], seed: int) -> tuple[Any, Labels]:
-        """What an over-sampler adds to some rows."""
-        try:
-            both, classes = self.config.make(wanted, seed).fit_resample(X, y)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"table {self.table.path} cannot be learned from: {error}") from error
-        return both.iloc[len(y) :].reset_index(drop=True), np.asarray(classes, dtype=np.int64)[len(y) :]
+        """What an over-sampler adds to some rows; it sees the labels themselves, and what it warns of is kept as notes."""
+        values = self.data.values
+        asked = {values[k]: n for k, n in wanted.items()}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                both, labels = self.config.make(asked, seed).fit_resample(X, np.array(values)[y])
+            except (ValueError, TypeError) as error:
+                raise DataError(f"table {self.table.path} cannot be learned from: {error}") from error
+        if len(X) == len(self.data.X):
+            words = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+            self.notes = tuple(dict.fromkeys(words))
+        place = {value: k for k, value in enumerate(values)}
+        classes = np.array([place[label] for label in labels[len(y) :].tolist()], dtype=np.int64)
+        return both.iloc[len(y) :].reset_index(drop=True), classes
 
     def downstream(self, plan: tuple[ClassPlan, ...]) -> Downstream:
         """The measurement of what a classifier gains; folds are filled up in the proportions of the plan."""
@@ -162,6 +175,7 @@ class TableBalance:
             mark=MARK,
             output=self.out.name,
             settings=self.config.settings,
+            notes=self.notes,
         )
 
     def write(self, made: Any, y: Labels, report: TableReport) -> None:

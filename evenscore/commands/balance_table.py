@@ -19,6 +19,9 @@ from evenscore.data.table import read_table
 from evenscore.data.table_label import labelled
 from evenscore.errors import UsageError, unknown
 
+NOT_SET = {"sampling_strategy", "random_state"}
+"""What the command decides itself, by --target and --seed."""
+
 
 @dataclass(frozen=True)
 class TableRequest:
@@ -59,7 +62,7 @@ def run(request: TableRequest, as_json: bool) -> None:
     data = labelled(table, request.label)
     target = read_target(request.target, data.names)
 
-    def make(wanted: Mapping[int, int], seed: int) -> Any:
+    def make(wanted: Mapping[Any, int], seed: int) -> Any:
         from evenscore.sklearn import ScoreOverSampler
 
         return ScoreOverSampler(sampling_strategy=dict(wanted), random_state=seed, **settings)
@@ -80,7 +83,7 @@ def run(request: TableRequest, as_json: bool) -> None:
 
 
 def sampler_settings(request: TableRequest) -> dict[str, Any]:
-    """Settings of the over-sampler, from ``--set`` and from options of their own.
+    """Settings of the over-sampler, from ``--set`` and from options of their own; the minutes are shared by all its fits.
 
     Raises:
         UsageError: it has no such setting.
@@ -89,9 +92,9 @@ def sampler_settings(request: TableRequest) -> dict[str, Any]:
 
     given = {key: yaml.safe_load(text) for key, text in parse_settings(request.settings).items()}
     given |= {key: value for key, value in request.named.items() if value is not None}
-    if request.folds and isinstance(given.get("minutes"), int | float):
-        given["minutes"] = given["minutes"] / (1 + request.folds)
-    known = set(ScoreOverSampler().get_params()) - {"sampling_strategy", "random_state"}
+    if "minutes" in given:
+        given["max_seconds"] = 60 * given.pop("minutes") / (1 + request.folds)
+    known = set(ScoreOverSampler().get_params()) - NOT_SET
     for key in given:
         if key not in known:
             raise unknown("setting of a table", key, known)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -30,15 +31,20 @@ class Repeated(BaseEstimator):
     fails: ClassVar[BaseException | None] = None
 
     def __init__(
-        self, sampling_strategy: Any = "auto", objective: str = "cbdm", minutes: Any = None, random_state: Any = None
+        self,
+        sampling_strategy: Any = "auto",
+        objective: str = "cbdm",
+        max_seconds: Any = None,
+        random_state: Any = None,
     ) -> None:
         self.sampling_strategy, self.objective = sampling_strategy, objective
-        self.minutes, self.random_state = minutes, random_state
+        self.max_seconds, self.random_state = max_seconds, random_state
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         self.asked.append({**self.get_params(), "rows": len(X)})
         if self.fails is not None:
             raise self.fails
+        warnings.warn(f"class {sorted(self.sampling_strategy)[-1]} has few rows", UserWarning, stacklevel=2)
         random = np.random.default_rng(self.random_state)
         chosen = [
             random.choice(np.flatnonzero(y == k), n - int((y == k).sum())) for k, n in self.sampling_strategy.items()
@@ -103,6 +109,7 @@ def test_the_real_rows_stay_and_the_synthetic_ones_are_marked(cli: Cli, table: P
     assert {record[3] for record in made} <= {"TRUE", "FALSE"}
     assert all(record[4].isdigit() for record in made)
     assert "table: " in done.out
+    assert "note: class yes has few rows" in done.err
     assert str(out.with_suffix(".html")) in done.out
     typed = pandas.read_csv(out)
     assert typed["synthetic"].tolist() == [False] * 36 + [True] * 24
@@ -163,14 +170,16 @@ def test_the_target_and_the_settings(cli: Cli, table: Path, tmp_path: Path) -> N
     words = ["--objective", "denoising", "--minutes", "3", "--seed", "5"]
     assert cli("balance", table, *QUICK, "--out", tmp_path / "a.csv", "--target", "10", *words).code == 0
     (call,) = Repeated.asked
-    assert call["sampling_strategy"] == {0: 30, 1: 10}, "real rows are never left out"
-    assert (call["objective"], call["minutes"], call["random_state"]) == ("denoising", 3, 5)
+    assert call["sampling_strategy"] == {"no": 30, "yes": 10}, "real rows are never left out"
+    assert (call["objective"], call["max_seconds"], call["random_state"]) == ("denoising", 180, 5)
     (tmp_path / "counts.yaml").write_text("'no': 30\n'yes': 40\n")
     done = cli("balance", table, *QUICK, "--out", tmp_path / "b.csv", "--target", tmp_path / "counts.yaml")
     assert done.code == 0, done.err
-    assert Repeated.asked[-1]["sampling_strategy"] == {0: 30, 1: 40}
+    assert Repeated.asked[-1]["sampling_strategy"] == {"no": 30, "yes": 40}
     done = cli("balance", table, "--label", "fraud", "--folds", "2", "--out", tmp_path / "c.csv", "--minutes", "3")
-    assert [call["minutes"] for call in Repeated.asked[-3:]] == [1, 1, 1], "the minutes are those of all fits together"
+    assert [call["max_seconds"] for call in Repeated.asked[-3:]] == [60, 60, 60], (
+        "the minutes are those of all fits together"
+    )
     assert done.code == 0
 
 
