@@ -17,7 +17,7 @@ from evenscore.commands.terminal import Bar, emit, say, show_table
 from evenscore.configuration import parse_settings
 from evenscore.data.table import read_table
 from evenscore.data.table_label import labelled
-from evenscore.errors import UsageError, unknown
+from evenscore.errors import DataError, UsageError, unknown
 
 NOT_SET = {"sampling_strategy", "random_state"}
 """What the command decides itself, by --target and --seed."""
@@ -63,9 +63,7 @@ def run(request: TableRequest, as_json: bool) -> None:
     target = read_target(request.target, data.names)
 
     def make(wanted: Mapping[Any, int], seed: int) -> Any:
-        from evenscore.sklearn import ScoreOverSampler
-
-        return ScoreOverSampler(sampling_strategy=dict(wanted), random_state=seed, **settings)
+        return over_sampler()(sampling_strategy=dict(wanted), random_state=seed, **settings)
 
     told = {key: str(value) for key, value in {"seed": request.seed, "target": request.target, **settings}.items()}
     config = TableConfig(target, make, request.folds, request.seed, command(), told)
@@ -88,17 +86,28 @@ def sampler_settings(request: TableRequest) -> dict[str, Any]:
     Raises:
         UsageError: it has no such setting.
     """
-    from evenscore.sklearn import ScoreOverSampler
-
     given = {key: yaml.safe_load(text) for key, text in parse_settings(request.settings).items()}
     given |= {key: value for key, value in request.named.items() if value is not None}
     if "minutes" in given:
         given["max_seconds"] = 60 * given.pop("minutes") / (1 + request.folds)
-    known = set(ScoreOverSampler().get_params()) - NOT_SET
+    known = set(over_sampler()().get_params()) - NOT_SET
     for key in given:
         if key not in known:
             raise unknown("setting of a table", key, known)
     return given
+
+
+def over_sampler() -> Any:
+    """The class of over-samplers.
+
+    Raises:
+        DataError: imbalanced-learn is not installed.
+    """
+    try:
+        from evenscore.sklearn import ScoreOverSampler
+    except ImportError as error:
+        raise DataError(str(error)) from None
+    return ScoreOverSampler
 
 
 def command() -> str:

@@ -295,6 +295,12 @@ def test_the_command_line_knows_the_suffixes_without_importing_the_data_room() -
     assert begin.TABLES == SUFFIXES
 
 
-def test_a_package_that_is_not_installed(cli: Cli, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_installed(
+    cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "evenscore.sklearn", ModuleType("evenscore.sklearn"))
+    cli("balance", table, *QUICK, "--out", tmp_path / "out.csv").assert_refused(
+        3, "cannot import name 'ScoreOverSampler'"
+    )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     cli("inspect", table, "--label", "fraud").assert_refused(3, "need pandas, which is not installed: pip install")
