@@ -171,6 +171,9 @@ def _read_parquet(path: Path, content: bytes) -> TableFile:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"table {path} cannot be read as parquet ({reason}): give a complete file") from None
+    nested = [field.name for field in source.schema if pyarrow.types.is_nested(field.type)]
+    if nested:
+        raise DataError(f"table {path} has lists or records in column {nested[0]!r}: give one plain value for each row")
     return TableFile(path, frame, source)
 
 
@@ -210,11 +213,13 @@ def _parquet(source: Any, made: Any) -> bytes:
     import pyarrow.parquet
 
     schema = source.schema.remove_metadata()
+    whole = [f.name for f in schema if pyarrow.types.is_integer(f.type) and made[f.name].dtype.kind == "f"]
+    made = made.assign(**{name: made[name].round() for name in whole})
     below = pyarrow.Table.from_pandas(made[source.column_names], schema=schema, preserve_index=False, safe=False)
-    whole = pyarrow.concat_tables([source, below.replace_schema_metadata(source.schema.metadata)])
+    both = pyarrow.concat_tables([source, below.replace_schema_metadata(source.schema.metadata)])
     mark = pyarrow.array([False] * len(source) + [True] * len(made))
     sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(whole.append_column(MARK, mark), sink)
+    pyarrow.parquet.write_table(both.append_column(MARK, mark), sink)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 

@@ -145,6 +145,27 @@ def test_parquet_keeps_its_columns_and_types(cli: Cli, tmp_path: Path) -> None:
     assert after["fraud"].to_pylist()[20:] == [1] * 12
 
 
+def test_parquet_with_missing_values_and_a_categorical_label(cli: Cli, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "count": arrow.array([1, None, 3, 4] * 4, arrow.int32()),
+        "known": arrow.array([True, None, False, True] * 4),
+        "word": arrow.array(["a", None, "b", "a"] * 4, arrow.large_string()),
+        "fraud": arrow.array(["no"] * 12 + ["yes"] * 4).dictionary_encode(),
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "table.parquet")
+    done = cli("balance", tmp_path / "table.parquet", *QUICK, "--out", tmp_path / "out.parquet")
+    assert done.code == 0, done.err
+    after = parquet.read_table(tmp_path / "out.parquet")
+    assert {name: after.schema.field(name).type for name in columns} == {n: c.type for n, c in columns.items()}
+    assert after.slice(0, 16).drop_columns("synthetic").to_pydict() == {n: c.to_pylist() for n, c in columns.items()}
+    assert after["fraud"].to_pylist()[16:] == ["yes"] * 8
+    assert set(after["count"].to_pylist()[16:]) <= {1, None, 3, 4}
+    nested = tmp_path / "nested.parquet"
+    parquet.write_table(arrow.table({"list": [[1], [2]], "fraud": ["no", "yes"]}), nested)
+    cli("inspect", nested, "--label", "fraud").assert_refused(3, "has lists or records in column 'list'")
+
+
 def test_the_page_measures_and_escapes(cli: Cli, tmp_path: Path) -> None:
     records = rows(40, 12)
     for record in records[1::2]:
