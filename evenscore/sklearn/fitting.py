@@ -103,7 +103,7 @@ def fit_table(
     code = TableCode.fit(frame, numbers, table_settings(estimator))
     vectors = code.encode(frame, seed)
     counts = tuple(np.bincount(numbers, minlength=len(classes)).tolist())
-    warn_of_small([(classes[k], counts[k]) for k in (range(len(classes)) if wanted is None else wanted)])
+    warn_of_small([(classes.tolist()[k], counts[k]) for k in (range(len(classes)) if wanted is None else wanted)])
     names = [f"{k}: {label}" for k, label in enumerate(classes.tolist())]
     with threads(estimator.n_jobs):
         model = fit_vectors(vectors, numbers, names, how, wanted, Teller(estimator.verbose))

@@ -188,6 +188,5 @@ class ScoreGenerator(BaseEstimator):  # type: ignore[misc]
         tags.target_tags.required = True
         tags.input_tags.sparse = True
         tags.input_tags.string = True
-        tags.input_tags.categorical = True
         tags.input_tags.allow_nan = self.missing == "pattern"
         return tags

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import label_binarize
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -150,6 +151,7 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
         check_classification_targets(_plain(y))
         labels, binarize = check_target_type(_plain(y), indicate_one_vs_all=True)
         table, frame = read_table(self, X, reset=True)
+        check_consistent_length(range(len(frame)), labels)
         self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
         return table, frame, np.asarray(labels), binarize
 

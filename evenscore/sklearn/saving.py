@@ -112,7 +112,7 @@ def _write_run(trained: Trained, path: Path) -> None:
         key: value.float() if value.is_floating_point() else value
         for key, value in trained.denoiser.state_dict().items()
     }
-    both = {f"{part}.{key}": value for part in ("model", "ema") for key, value in tensors.items()}
+    both = {f"{part}.{key}": value.clone() for part in ("model", "ema") for key, value in tensors.items()}
     step = trained.config.steps or 0
     name = save_checkpoint(
         run.checkpoints, step, Checkpoint(both, {"step": step, "seconds": 0.0, "best": 0.0, "drawn": 0})

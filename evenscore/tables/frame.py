@@ -8,6 +8,7 @@ Law: ``write(container, columns)`` of what ``read`` gave is a table of the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,6 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from evenscore.tables.columns import Values
-
-MISSING_TEXT = (None,)
 
 
 @dataclass(frozen=True)
@@ -248,12 +247,23 @@ def _to_pandas(column: Values) -> Any:
     if column.dtype == "category":
         data = [None if gone else v for v, gone in zip(column.data.tolist(), column.missing.tolist(), strict=True)]
         return pd.Series(pd.Categorical(data, categories=list(column.domain or ()), ordered=column.ordered))
-    if column.data.dtype.kind == "f" and not column.missing.any():
-        return pd.Series(column.data).astype(pd.api.types.pandas_dtype(column.dtype))
+    if column.data.dtype != object and not column.missing.any():
+        return pd.Series(column.data).astype(_pandas_dtype(column.dtype))
     data = column.data.astype(object)
     numeric = column.data.dtype.kind in "fi" and column.dtype[:1].islower()
     data[column.missing] = np.nan if numeric or column.dtype in ("object", "str") else pd.NA
-    return pd.Series(data, dtype=object).astype(pd.api.types.pandas_dtype(column.dtype))
+    return pd.Series(data, dtype=object).astype(_pandas_dtype(column.dtype))
+
+
+def _pandas_dtype(word: str) -> Any:
+    """The dtype of a word; that of a sparse column names its values and the one that is not stored."""
+    import pandas as pd
+
+    sparse = re.fullmatch(r"Sparse\[(.+), (.+)\]", word)
+    if sparse is None:
+        return pd.api.types.pandas_dtype(word)
+    inner = np.dtype(sparse[1])
+    return pd.SparseDtype(inner, sparse[2] == "True" if inner.kind == "b" else inner.type(sparse[2]))
 
 
 def _to_polars(column: Values) -> Any:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
-INSIDE = 0.05
+INSIDE = 1e-3
 """Drawn places keep this share of an interval from its ends, so that rounding cannot move them out."""
 
 
