@@ -325,3 +325,23 @@ def test_a_package_that_is_not_installed(
     )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     cli("inspect", table, "--label", "fraud").assert_refused(3, "need pandas, which is not installed: pip install")
+
+
+def test_with_the_over_sampler_itself(cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("imblearn")
+    monkeypatch.delitem(sys.modules, "evenscore.sklearn")
+    contents = []
+    for name in ("one", "other"):
+        done = cli(
+            "balance", table, "--label", "fraud", "--folds", "2", "--out", tmp_path / f"{name}.csv", "--seed", "3"
+        )
+        assert done.code == 0, done.err
+        contents.append((tmp_path / f"{name}.csv").read_bytes())
+    assert contents[0] == contents[1]
+    real, made = rows()[1:], read(tmp_path / "one.csv")[37:]
+    assert len(made) == 24
+    for place in (0, 2, 3):
+        assert {record[place] for record in made} <= {record[place] for record in real}
+    assert all(20 <= int(record[4]) <= 55 for record in made)
+    refused = cli("balance", table, *QUICK, "--out", tmp_path / "x.csv", "--objective", "cbdmm")
+    refused.assert_refused(3, "cannot be learned from")
