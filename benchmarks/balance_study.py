@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import sys
 import time
@@ -27,15 +26,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import t as student
 
 from benchmarks.eye import GROUPS, Eye
+from benchmarks.paired import paired
+from benchmarks.parts import hold, kept
 from benchmarks.runner import Outcome
 from benchmarks.study_table import markdown
-from evenscore.checkpoint import write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
-from evenscore.errors import DataError, UsageError
+from evenscore.errors import UsageError
 from evenscore.games.heads import HeadSettings
 from evenscore.run import DataCard, Run
 from evenscore.sampling import Sampler, generate, labels_for
@@ -194,17 +193,6 @@ def table(
     return out
 
 
-def paired(differences: list[float]) -> list[float]:
-    """[low, mean, high] of Student's 95 % interval; the ends are infinite with one seed."""
-    mean = float(np.mean(differences))
-    if len(differences) < 2:
-        return [-math.inf, mean, math.inf]
-    half = (
-        float(student.ppf(0.975, len(differences) - 1)) * float(np.std(differences, ddof=1)) / len(differences) ** 0.5
-    )
-    return [mean - half, mean, mean + half]
-
-
 @dataclass(frozen=True)
 class Study:
     """One data set of the study; plain values only, so that it travels between processes.
@@ -241,17 +229,11 @@ class Study:
         Raises:
             DataError: it does.
         """
-        mine = json.loads(json.dumps({**asdict(self.setting), "guidance": self.guidance}))
-        if self.kept("setting", lambda: mine) != mine:
-            raise DataError(f"{self.out} holds parts of another setting: give another --out, or remove it")
+        hold(Path(self.out), {**asdict(self.setting), "guidance": self.guidance})
 
     def kept(self, part: str, compute: Callable[[], Any]) -> Any:
         """A part from its file, computed when it is not there."""
-        path = Path(self.out) / f"{part}.json"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(compute()).encode())
-        return json.loads(path.read_text(encoding="utf-8"))
+        return kept(Path(self.out) / f"{part}.json", compute)
 
     def config(self, method: str, lr: float, dropout: float, seed: int, steps: int) -> TrainConfig:
         """The run of a method at a place of the grid."""

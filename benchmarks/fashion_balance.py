@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from benchmarks.judge import agreement, frechet, read
+from benchmarks.parts import kept
 from benchmarks.runner import Outcome, required_data
 from evenscore.balancing import BalanceConfig, balance
-from evenscore.checkpoint import write_atomic
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load, to_uint8
 from evenscore.errors import UsageError
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> Outcome:
         )
     study = Study(data, Judge(args.judge), args)
     args.out.mkdir(parents=True, exist_ok=True)
-    balanced = _kept(args.out / "balanced.json", lambda: _balanced(study))
+    balanced = kept(args.out / "balanced.json", lambda: _balanced(study))
     methods = {
-        f"{name}, seed {seed}": _kept(args.out / f"{name}-{seed}.json", lambda n=name, s=seed: _method(study, n, s))
+        f"{name}, seed {seed}": kept(args.out / f"{name}-{seed}.json", lambda n=name, s=seed: _method(study, n, s))
         for seed in range(args.seeds)
         for name in args.methods.split(",")
         if seed == 0 or name != OURS
@@ -92,12 +92,6 @@ def run(args: argparse.Namespace) -> Outcome:
         and len(set(balanced["class sizes"])) == 1
     )
     return Outcome(values, BOUND, bool(holds))
-
-
-def _kept(path: Path, compute: Any) -> Any:
-    if not path.is_file():
-        write_atomic(path, json.dumps(compute()).encode())
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _balanced(study: Study) -> dict[str, Any]:

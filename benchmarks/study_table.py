@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from benchmarks.paired import interval
 
 FIGURES = {"agreement": "label agreement", "energy": "energy distance"}
 
@@ -51,11 +53,3 @@ def table(rows: Mapping[str, Mapping[str, Any]], figure: str) -> list[str]:
         cells += [interval(plain.get(group)) for group in ("mean", "worst", rarest)] + [interval(resampled.get(rarest))]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return lines
-
-
-def interval(ends: Sequence[float] | None) -> str:
-    """Mean and interval, empty for none; a star where the interval leaves out zero."""
-    if ends is None:
-        return ""
-    low, mean, high = ends
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" + ("*" if low > 0 or high < 0 else "")

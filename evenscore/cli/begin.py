@@ -23,10 +23,18 @@ from evenscore.commands.options import (
     Steps,
     Strict,
 )
+from evenscore.errors import UsageError
+
+Label = Annotated[
+    str | None, typer.Option("--label", metavar="COLUMN", help="Of a table (.csv, .tsv, .parquet): the label column.")
+]
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+SOLVER, NFE, GUIDANCE, FOLDS = "dpm++2m", 12, 2.0, 3
 
 
 def inspect(
     data: Data,
+    label: Label = None,
     learning_curve: Annotated[
         bool,
         typer.Option(
@@ -50,6 +58,11 @@ def inspect(
     number of samples with an interval, and for every class how many more it would need. Example: evenscore inspect photos
     --learning-curve.
     """
+    if _table(data, label):
+        from evenscore.commands.inspect_table import run as run_table
+
+        run_table(data, label, json)
+        return
     from evenscore.commands.inspect import curve_settings, run
 
     run(data, json, strict, curve_settings(learning_curve, seeds, sizes, seed))
@@ -58,6 +71,7 @@ def inspect(
 def balance(
     data: Data,
     out: Out,
+    label: Label = None,
     run: Annotated[Path | None, typer.Option("--run", help="Use this trained run instead of training one.")] = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -67,26 +81,59 @@ def balance(
     objective: ObjectiveName = None,
     settings: Settings = None,
     network: Network = None,
-    solver: Solver = "dpm++2m",
-    nfe: Nfe = 12,
-    guidance: Guidance = 2.0,
+    solver: Solver = SOLVER,
+    nfe: Nfe = NFE,
+    guidance: Guidance = GUIDANCE,
     guidance_interval: Interval = None,
+    folds: Annotated[
+        int,
+        typer.Option("--folds", help="Of a table: folds in which the gain of a classifier is measured; 0 for none."),
+    ] = FOLDS,
     seed: Seed = 0,
     json: Json = False,
     strict: Strict = False,
 ) -> None:
-    """From an unequal image folder to a balanced one: train, sample, refuse near-copies and wrong labels, write.
+    """From an unequal image folder, or a table, to a balanced one: train, sample, refuse near-copies, write.
 
-    Writes OUT/class/*.png, OUT/metadata.jsonl (synthetic images are marked), OUT/README.md and OUT/index.html, a page that
-    shows class by class how good it is. The same command again goes on after an interruption.
+    Of images, writes OUT/class/*.png, OUT/metadata.jsonl (synthetic images are marked), OUT/README.md and OUT/index.html, a
+    page that shows class by class how good it is. The same command again goes on after an interruption. Of a table with
+    --label COLUMN, writes OUT with the synthetic rows below the real ones, marked in a last column, and a page beside it.
     """
+    named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
+    if _table(data, label):
+        from evenscore.commands.balance_table import TableRequest
+        from evenscore.commands.balance_table import run as run_table
+
+        others = {"--run": run is not None, "--network": network is not None, "--solver": solver != SOLVER}
+        others |= {"--nfe": nfe != NFE, "--guidance": guidance != GUIDANCE, "--strict": strict}
+        others |= {"--guidance-interval": guidance_interval is not None}
+        asked = {key: named[key] for key in ("objective", "minutes", "steps")}
+        run_table(TableRequest(data, label, out, target, asked, settings or [], folds, seed, others), json)
+        return
+    if folds != FOLDS:
+        raise UsageError(f"--folds is for tables, and {data} is none: leave it out")
     from evenscore.commands.balance import BalanceRequest
     from evenscore.commands.balance import run as run_balance
     from evenscore.commands.sample import sampler
 
-    named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
     chosen = sampler(solver, nfe, guidance, guidance_interval)
     run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
+
+
+def _table(data: str, label: str | None) -> bool:
+    """Whether the data are a table: by their suffix.
+
+    Raises:
+        UsageError: a label column is named, and they are none.
+    """
+    path = Path(data)
+    if path.suffix.lower() in TABLES and not path.is_dir():
+        return True
+    if label is not None:
+        raise UsageError(
+            f"--label names a column of a table, and {data} is none: give a file that ends in {', '.join(TABLES)}"
+        )
+    return False
 
 
 def demo(

@@ -9,7 +9,7 @@ import typer
 
 DATA_HELP = (
     "A folder of images (FOLDER/class/image.png, FOLDER/train/class/..., or with metadata.csv), an .npz archive, or the "
-    "built-in digits. A long-tailed part of it: NAME:factor=50,seed=0."
+    "built-in digits. A long-tailed part of it: NAME:factor=50,seed=0. For inspect and balance also a table with --label."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP)]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `evenscore train` made.")]
