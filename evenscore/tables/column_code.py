@@ -129,7 +129,8 @@ class ColumnCode:
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> ColumnCode:
         """What :meth:`to_mapping` gave."""
-        column = Column(**{key: tuple(v) if isinstance(v, list) else v for key, v in given["column"].items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given["column"].items()}
+        column = Column(**fields)
         parts = {key: _read(given[key]) for key in ("number", "levels", "indicator")}
         return cls(column, fill=given["fill"], **parts)
 
@@ -159,7 +160,8 @@ def _drawn(known: Reals, u: Reals, fill: float) -> Reals:
     """(N,) values drawn from the known ones by uniform numbers."""
     if not len(known):
         return np.full(len(u), fill)
-    return np.sort(known)[(u * len(known)).astype(np.int64).clip(0, len(known) - 1)]
+    place = (u * len(known)).astype(np.int64).clip(0, len(known) - 1)
+    return np.asarray(np.sort(known)[place])
 
 
 def _write(part: Any) -> dict[str, Any] | None:

@@ -74,7 +74,7 @@ class Column:
     def of(cls, values: Values) -> Column:
         """What the rows of a column say."""
         base = (values.name, values.dtype)
-        extra = {"domain": values.domain, "ordered": values.ordered}
+        extra: dict[str, Any] = {"domain": values.domain, "ordered": values.ordered}
         levels = observed(values)
         if len(levels) <= 1:
             return cls(base[0], "constant", base[1], levels or (None,), **extra)

@@ -245,8 +245,7 @@ def _to_pandas(column: Values) -> Any:
     import pandas as pd
 
     if column.dtype == "category":
-        data = [None if gone else v for v, gone in zip(column.data.tolist(), column.missing.tolist(), strict=True)]
-        return pd.Series(pd.Categorical(data, categories=list(column.domain or ()), ordered=column.ordered))
+        return pd.Series(pd.Categorical(_with_none(column), categories=list(column.domain or ()), ordered=column.ordered))
     if column.data.dtype != object and not column.missing.any():
         return pd.Series(column.data).astype(_pandas_dtype(column.dtype))
     data = column.data.astype(object)
@@ -269,13 +268,18 @@ def _pandas_dtype(word: str) -> Any:
 def _to_polars(column: Values) -> Any:
     import polars as pl
 
-    data = [None if gone else value for value, gone in zip(column.data.tolist(), column.missing.tolist(), strict=True)]
+    data = _with_none(column)
     if column.dtype == "Enum":
-        return pl.Series(column.name, data, dtype=pl.Enum(list(column.domain or ())))
+        return pl.Series(column.name, data, dtype=pl.Enum([str(level) for level in column.domain or ()]))
     dtype = getattr(pl, column.dtype)
     if dtype.is_integer():
         data = [None if value is None else int(value) for value in data]
     return pl.Series(column.name, data, dtype=dtype)
+
+
+def _with_none(column: Values) -> list[Any]:
+    """The values, None where they are missing."""
+    return [None if gone else value for value, gone in zip(column.data.tolist(), column.missing.tolist(), strict=True)]
 
 
 def stack(table: Any, more: Any) -> Any:

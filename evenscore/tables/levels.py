@@ -80,7 +80,7 @@ class Cuts:
         """Level numbers (N,)."""
         upto = np.cumsum(np.array(self.shares))
         rank = np.searchsorted(upto[:-1], scipy.special.ndtr(z[:, 0]), "right")
-        return np.array(self.order, dtype=np.int64)[rank]
+        return np.asarray(np.array(self.order, dtype=np.int64)[rank])
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class OneHot:
 
     def encode(self, places: Places, u: Reals | None = None) -> Reals:
         """(N, size) of +1 for the level and -1 elsewhere."""
-        return 2 * np.eye(self.size)[places] - 1
+        return np.asarray(2 * np.eye(self.size)[places] - 1)
 
     def decode(self, z: Reals) -> Places:
         """Level numbers (N,)."""
-        return z.argmax(1).astype(np.int64)
+        return np.asarray(z.argmax(1), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,16 @@ class Bits:
     def table(self) -> Reals:
         """(levels, width) digits of each rank, +1 or -1."""
         ranks = np.arange(len(self.order))[:, None]
-        return 2.0 * ((ranks >> np.arange(self.width)) & 1) - 1
+        return np.asarray(2.0 * ((ranks >> np.arange(self.width)) & 1) - 1, dtype=np.float64)
 
     def encode(self, places: Places, u: Reals | None = None) -> Reals:
         """(N, width) digits."""
-        return self.table[np.argsort(np.array(self.order))[places]]
+        return np.asarray(self.table[np.argsort(np.array(self.order))[places]])
 
     def decode(self, z: Reals) -> Places:
         """Level numbers (N,)."""
         rank = (z @ self.table.T).argmax(1)
-        return np.array(self.order, dtype=np.int64)[rank]
+        return np.asarray(np.array(self.order, dtype=np.int64)[rank])
 
 
 CODES: Mapping[str, str] = {

@@ -106,7 +106,7 @@ class Quantile:
     def decode(self, z: Reals) -> Reals:
         """(N,) values within the bounds."""
         u = scipy.special.ndtr(z)
-        return np.interp(u, np.array(self.levels), np.array(self.knots))
+        return np.asarray(np.interp(u, np.array(self.levels), np.array(self.knots)), dtype=np.float64)
 
     def log_slope(self, x: Reals) -> Reals:
         """``log |dz / dx|`` (N,), of a column without atoms; minus infinity outside the bounds."""

@@ -58,8 +58,9 @@ class TableCode:
                     raise ValueError(
                         f"Input X contains NaN: column {values.name!r} misses values; fill them in, or use missing='pattern'"
                     )
-        axis = _axis(frame, labels)
-        return cls(frame.container, tuple(_fit_column(values, labels, axis, settings) for values in frame.columns))
+        features = _features(frame, labels)
+        codes = [_fit_column(values, labels, features, settings) for values in frame.columns]
+        return cls(frame.container, tuple(codes))
 
     @property
     def width(self) -> int:
@@ -131,12 +132,12 @@ def _uniform(rows: int, seed: int, place: int) -> Reals:
     return np.asarray(drawn.numpy()).clip(1e-9, 1 - 1e-9)
 
 
-def _fit_column(values: Values, labels: NDArray[np.int64], axis: Reals, settings: TableSettings) -> ColumnCode:
+def _fit_column(values: Values, labels: NDArray[np.int64], features: Reals, settings: TableSettings) -> ColumnCode:
     column = Column.of(values)
     if column.kind == "constant":
         return ColumnCode(column)
     if column.levels:
-        return ColumnCode(column, levels=_fit_levels(column, values, axis, settings))
+        return ColumnCode(column, levels=_fit_levels(column, values, features, settings))
     seen = ~values.missing
     x = values.data[seen].astype(np.float64)
     quantile = settings.numeric == "quantile" or (settings.numeric == "auto" and far_from_normal(x, labels[seen]))
@@ -146,7 +147,7 @@ def _fit_column(values: Values, labels: NDArray[np.int64], axis: Reals, settings
     return ColumnCode(column, number, indicator=indicator, fill=middle)
 
 
-def _fit_levels(column: Column, values: Values, axis: Reals, settings: TableSettings) -> LevelCode:
+def _fit_levels(column: Column, values: Values, features: Reals, settings: TableSettings) -> LevelCode:
     places = indices_of(values, column.levels, column.name)
     ordered = column.ordered or column.kind != "categorical"
     chosen = settings.code(len(column.levels), ordered)
@@ -156,25 +157,35 @@ def _fit_levels(column: Column, values: Values, axis: Reals, settings: TableSett
     if chosen == "bits":
         return Bits(tuple(int(i) for i in np.argsort(-counts, kind="stable")))
     natural = tuple(range(len(column.levels)))
-    return Cuts.fit(places, natural if ordered else _by_axis(places, counts, axis))
+    return Cuts.fit(places, natural if ordered else _most_apart(places, counts, features))
 
 
-def _by_axis(places: NDArray[np.int64], counts: NDArray[np.int64], axis: Reals) -> tuple[int, ...]:
-    """Level numbers in the order of their rows' mean on an axis, small levels pulled to the middle."""
-    mean = np.bincount(places, axis, minlength=len(counts)) / (counts + PULL)
-    return tuple(int(i) for i in np.lexsort((-counts, mean)))
+def _most_apart(places: NDArray[np.int64], counts: NDArray[np.int64], features: Reals) -> tuple[int, ...]:
+    """Level numbers in their order on the direction of the features in which they lie farthest apart.
+
+    The direction is the leading eigenvector of the covariance between level means, the means of small levels pulled to the middle.
+
+    Args:
+        places: (N,) level numbers.
+        counts: (L,) rows of each level.
+        features: (N, F) of mean 0 and spread 1.
+    """
+    sums = np.stack([np.bincount(places, feature, minlength=len(counts)) for feature in features.T], axis=1)
+    means = sums / (counts + PULL)[:, None]
+    _, directions = np.linalg.eigh(means.T @ (counts[:, None] * means))
+    lead = directions[:, -1]
+    score = means @ (lead * np.sign(lead[np.argmax(np.abs(lead))]))
+    return tuple(int(i) for i in np.lexsort((-counts, score)))
 
 
-def _axis(frame: Frame, labels: NDArray[np.int64]) -> Reals:
-    """(N,) first principal axis of the numeric columns and the classes: where unordered levels are put in order."""
+def _features(frame: Frame, labels: NDArray[np.int64]) -> Reals:
+    """(N, F) features by which unordered levels are put in order: classes, and numbers and their squares, standardised."""
     parts = [np.eye(int(labels.max()) + 1)[labels]]
     for values in frame.columns:
-        if values.data.dtype.kind in "fi":
+        if values.data.dtype.kind in "fi" and not values.missing.all():
             x = np.where(values.missing, np.nan, values.data.astype(np.float64))
-            known = x[~np.isnan(x)]
-            parts.append(np.where(np.isnan(x), known.mean() if len(known) else 0.0, x)[:, None])
+            z = (x - np.nanmean(x)) / (np.nanstd(x) or 1.0)
+            z = np.nan_to_num(z).clip(-3, 3)
+            parts.append(np.stack([z, z**2], axis=1))
     table = np.concatenate(parts, axis=1)
-    table = (table - table.mean(0)) / np.maximum(table.std(0), 1e-9)
-    _, vectors = np.linalg.eigh(table.T @ table)
-    lead = vectors[:, -1]
-    return np.asarray(table @ (lead * np.sign(lead[np.argmax(np.abs(lead))])))
+    return np.asarray((table - table.mean(0)) / np.maximum(table.std(0), 1e-9))

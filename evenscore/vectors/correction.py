@@ -1,8 +1,8 @@
 """The learned correction: a network trained on most rows, and how much of it each class takes, judged on the rest.
 
 Law: rows that judge are seen neither by the network nor by the law in closed form that it is compared with; both see
-the same noise. The weight of a class is the smallest of :data:`WEIGHTS` that is not clearly behind the best, so a
-class that its law in closed form describes is not corrected; nor is one that has too few rows to tell.
+the same noise. The weight of a class is the best of :data:`WEIGHTS`, but 0 where that is not clearly behind: a class that
+its law in closed form describes is not corrected, nor is one that has too few rows to tell.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DRAWS = 16
 """Noisy versions of each row that judges."""
 ERRORS = 2.0
 GAIN = 0.005
-"""A larger weight has to lower the loss by more than so many standard errors, and by more than this share."""
+"""A correction has to lower the loss by more than so many standard errors, and by more than this share."""
 
 Tell = Callable[[Progress], None]
 
@@ -91,7 +91,7 @@ def weigh(base: ClassKernels, network: Denoiser, x: Tensor, y: Tensor, seed: int
     for k in sorted(set(y.tolist())):
         rows = x[y == k]
         losses = torch.stack([_losses(base, network, rows, k, generator(seed, "weigh", k, i)) for i in range(draws)])
-        weights[k] = _least_weight(losses.mean(0))
+        weights[k] = _best_weight(losses.mean(0))
     return weights
 
 
@@ -108,13 +108,10 @@ def _losses(base: ClassKernels, network: Denoiser, rows: Tensor, k: int, random:
     return torch.stack([per_sample(weight * (plain + w * toward - rows).square()) for w in WEIGHTS])
 
 
-def _least_weight(losses: Tensor) -> float:
-    """The smallest weight that is not clearly behind the best, from losses (weights, n)."""
+def _best_weight(losses: Tensor) -> float:
+    """The best weight from losses (weights, n), or 0 where that is not clearly behind."""
     mean = losses.mean(1)
     best = int(mean.argmin())
-    for i, weight in enumerate(WEIGHTS):
-        behind = losses[i] - losses[best]
-        allowed = max(GAIN * float(mean[best]), ERRORS * float(behind.std()) / math.sqrt(len(behind)))
-        if i == best or float(behind.mean()) <= allowed:
-            return weight
-    return WEIGHTS[best]
+    behind = losses[0] - losses[best]
+    allowed = max(GAIN * float(mean[best]), ERRORS * float(behind.std()) / math.sqrt(len(behind)))
+    return WEIGHTS[best] if float(behind.mean()) > allowed else 0.0

@@ -34,7 +34,7 @@ def denoising_bounds(denoiser: Denoiser, x: Tensor, draws: int, seed: int) -> Te
     times = process.time(ends[0] + place * (ends[1] - ends[0])).clamp(process.t_min, process.t_max)
     noise = torch.randn(draws, *denoiser.shape, generator=random, dtype=torch.float64)
     span = float(ends[0] - ends[1])
-    return torch.cat([_bounds(denoiser, part, times, noise) for part in x.split(PART)]) * span / draws
+    return torch.cat([_bounds(denoiser, part, times, noise) for part in torch.split(x, PART)]) * span / draws
 
 
 def _bounds(denoiser: Denoiser, x: Tensor, times: Tensor, noise: Tensor) -> Tensor:

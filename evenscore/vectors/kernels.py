@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch import Tensor
 from evenscore.denoisers.class_kernels import ClassKernels
 from evenscore.process import Process
 from evenscore.random import generator
-from evenscore.vectors.shrink import class_covariance, class_means, common_covariance, folds
+from evenscore.vectors.shrink import FOLDS, class_covariance, class_means, common_covariance, folds
 
 SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 WEIGHTS = (1e-5, 1e-3, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
@@ -26,10 +27,12 @@ WEIGHTS = (1e-5, 1e-3, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 LEAST = 6
 ERRORS, GAIN = 2.0, 0.02
 """A larger share has to gain more than so many standard errors, and more nats a row."""
-CENTRES = 500
+CENTRES = 2000
 """Centres of a class, at most; drawn from its rows where there are more."""
-JUDGED = 500
+JUDGED = 2500
 """Rows of a class by which its share is chosen, at most."""
+MANY = 600
+"""Rows of a class from which one fold of five is enough."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ def choose(rows: Tensor, common: Tensor, seed: int, k: int) -> Chosen:
     if len(rows) < LEAST:
         return Chosen(0.0, float(size))
     judged = _some_rows(rows, JUDGED, seed, k)
-    parts = [(judged[kept], judged[out]) for kept, out in folds(len(judged), seed, "kernels", k)]
+    number = 1 if len(judged) >= MANY else FOLDS
+    pairs = islice(folds(len(judged), seed, "kernels", k), number)
+    parts = [(judged[kept], judged[out]) for kept, out in pairs]
     weights = [size * factor for factor in WEIGHTS]
     totals = [sum(float(_left_out(*part, common, weight, (0.0,)).sum()) for part in parts) for weight in weights]
     weight = weights[totals.index(max(totals))]

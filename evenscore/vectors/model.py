@@ -91,7 +91,7 @@ class VectorModel:
         plain = self.weights[y] == 0
         out[plain] = self.base.clean_log_density(x[plain], y[plain])
         rows = (~plain).nonzero()[:, 0]
-        for part in rows.split(BATCH) if len(rows) else ():
+        for part in torch.split(rows, BATCH) if len(rows) else ():
             how = Likelihood(tolerance=TOLERANCE)
             out[part] = log_prob(self.denoiser, x[part], y[part], how=how, seed=seed, indices=part.tolist())
         return out

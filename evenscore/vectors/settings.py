@@ -22,7 +22,8 @@ LARGE = 100
 LEFT_OUT, MOST_LEFT_OUT = 0.2, 500
 """Share of a large class's rows that are left out for it, and their largest number."""
 BATCH = 256
-LEAST_STEPS, MOST_STEPS, EPOCHS = 400, 6000, 60
+LEAST_STEPS, MOST_STEPS, EPOCHS = 600, 6000, 200
+RATE = 2e-3
 MANY = 20_000
 """Rows from which the network is ``small``; it is ``tiny`` below."""
 NFE = 32
@@ -78,6 +79,7 @@ class FitSettings:
             network=network,
             batch_size=min(BATCH, max(16, rows)),
             policy="sqrt",
+            lr=RATE,
             precision="float32",
             warmup=min(100, steps // 4),
             ema=0.99 if steps < 2000 else 0.998,

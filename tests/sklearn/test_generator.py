@@ -84,7 +84,7 @@ def test_samples_are_those_that_were_asked_for(fitted: ScoreGenerator) -> None:
 
 def test_a_pandas_table_gives_a_pandas_table() -> None:
     table = pd.DataFrame(X[:300], columns=["a", "b", "c"]).assign(kind=np.arange(300) % 3)
-    made, _ = generator(correction="never").fit(table, Y[:300].tolist()[:299] + ["small"]).sample(10)
+    made, _ = generator(correction="never").fit(table, [*Y[:299].tolist(), "small"]).sample(10)
     assert made.dtypes.tolist() == table.dtypes.tolist()
 
 
