@@ -245,7 +245,9 @@ def _to_pandas(column: Values) -> Any:
     import pandas as pd
 
     if column.dtype == "category":
-        return pd.Series(pd.Categorical(_with_none(column), categories=list(column.domain or ()), ordered=column.ordered))
+        return pd.Series(
+            pd.Categorical(_with_none(column), categories=list(column.domain or ()), ordered=column.ordered)
+        )
     if column.data.dtype != object and not column.missing.any():
         return pd.Series(column.data).astype(_pandas_dtype(column.dtype))
     data = column.data.astype(object)

@@ -163,7 +163,8 @@ def _fit_levels(column: Column, values: Values, features: Reals, settings: Table
 def _most_apart(places: NDArray[np.int64], counts: NDArray[np.int64], features: Reals) -> tuple[int, ...]:
     """Level numbers in their order on the direction of the features in which they lie farthest apart.
 
-    The direction is the leading eigenvector of the covariance between level means, the means of small levels pulled to the middle.
+    The direction is the leading eigenvector of the covariance between level means, those of small levels pulled to the
+    middle.
 
     Args:
         places: (N,) level numbers.
