@@ -30,10 +30,6 @@ from evenscore.random import derive_seed
 
 Report = Callable[[int, int], None]
 NOTHING = np.empty(0, dtype=np.int64)
-SEEN = (
-    "the likelihood is that of the training part of the reference: samples that the run was trained on as well, if there are "
-    "any, make it look better"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +121,7 @@ def evaluate(
         measured,
         protocol,
         memory,
-        (
-            *_notes(generated, maps, learned, copied),
-            *((SEEN,) if LIKELIHOOD.name in metrics and part == "train" else ()),
-        ),
+        _notes(generated, maps, learned, copied) + settings.likelihood_notes(metrics, part),
     )
 
 

@@ -24,6 +24,12 @@ BALANCED = 1.5
 """Training data whose largest class is at most so many times its smallest are called balanced."""
 
 
+SEEN = (
+    "the likelihood is that of the training part of the reference: samples that the run was trained on as well, if there are "
+    "any, make it look better"
+)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to evaluate; checked when made.
@@ -73,6 +79,10 @@ class Settings:
         """What belongs to the protocol of the likelihood, where it is among the measures."""
         how = {"per_class": self.likelihood_per_class, "tolerance": self.tolerance, "part": part}
         return {LIKELIHOOD.name: how} if LIKELIHOOD.name in metrics else {}
+
+    def likelihood_notes(self, metrics: Collection[str], part: str) -> tuple[str, ...]:
+        """What a reader has to know of the likelihood, where it is among the measures."""
+        return (SEEN,) if LIKELIHOOD.name in metrics and part == "train" else ()
 
     def chosen(self, own_classes: bool) -> tuple[str, ...]:
         """The measures that are computed with features that know the classes of the data, or do not.

@@ -14,7 +14,7 @@ from evenscore.metrics.kernel import kernel_distance
 
 
 def test_a_perfect_generator_is_charged_by_the_frechet_distance_only() -> None:
-    (row,) = biases((4,), draws=16).values()
+    (row,) = biases((4,), draws=48).values()
     assert row["least n"] == METRICS["frechet"].least_samples(4)
     assert row["least n"] in row["n"]
     for n, share, predicted in zip(row["n"], row["share"], row["predicted"], strict=True):
