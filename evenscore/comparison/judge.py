@@ -17,12 +17,12 @@ import numpy as np
 from evenscore.comparison.settings import ComparisonConfig
 from evenscore.data import Dataset
 from evenscore.errors import DataError
-from evenscore.evaluation import ASKABLE, Evaluation, evaluate, of_run, to_dict
+from evenscore.evaluation import Evaluation, evaluate, of_run, to_dict
 from evenscore.evaluation.evaluate import look
-from evenscore.evaluation.words import shown
+from evenscore.evaluation.page import figures_of, measures_of, parts_of
 from evenscore.features import Cache, reference_part, reference_seen, views
 from evenscore.features.domain import halves
-from evenscore.metrics.base import LEAST, Figure
+from evenscore.metrics.base import LEAST
 from evenscore.metrics.energy import energy_distance
 from evenscore.report.quality import Measure, Part, Value
 from evenscore.run import Run
@@ -203,27 +203,8 @@ class HeldOutJudge:
 
 
 def judgement(found: Evaluation) -> Judgement:
-    """An evaluation as one value for each measure and part: all, the worst class, groups, classes."""
-    measured, names = found.measured, found.class_names
-    groups = {k: group for group, members in measured.grouping.classes().items() for k in members}
-    parts = [Part("all", "all"), Part("worst", "worst class"), *(Part("group", group) for group in measured.by_group)]
-    parts += [Part("class", names[k], groups[k], measured.grouping.counts[k]) for k in measured.by_class]
-    figures = {}
-    for key in measured.whole:
-        worst = measured.worst.get(key)
-        column = [measured.whole.get(key), None if worst is None else worst.figure]
-        column += [row.get(key) for row in (*measured.by_group.values(), *measured.by_class.values())]
-        figures[key] = tuple(_value(figure) for figure in column)
-    measures = tuple(
-        Measure(key, shown(key, found), ASKABLE[key].direction, ASKABLE[key].words) for key in measured.whole
-    )
-    return Judgement(measures, tuple(parts), figures, to_dict(found))
-
-
-def _value(figure: Figure | None) -> Value:
-    if figure is None:
-        return Value(None, note="not measured")
-    return Value(figure.value, figure.low, figure.high, figure.note)
+    """An evaluation as one value for each measure and part, as its own page has them."""
+    return Judgement(measures_of(found), parts_of(found), figures_of(found), to_dict(found))
 
 
 def _joined(data: Dataset, more: Dataset) -> Dataset:

@@ -55,7 +55,7 @@ class Context:
 def quality_report(found: Evaluation, context: Context) -> QualityReport:
     """The records of a page about one evaluation."""
     name = Path(found.name).resolve().name
-    figures = {key: tuple(_value(found, part, key) for part in parts_of(found)) for key in _order(found)}
+    figures = figures_of(found)
     method = MethodReport(
         name,
         figures,
@@ -98,6 +98,12 @@ def summary(found: Evaluation) -> tuple[str, ...]:
 def measures_of(found: Evaluation) -> tuple[Measure, ...]:
     """What was measured, the headline first."""
     return tuple(Measure(key, shown(key, found), ASKABLE[key].direction, ASKABLE[key].words) for key in _order(found))
+
+
+def figures_of(found: Evaluation) -> dict[str, tuple[Value, ...]]:
+    """Key of each measure -> one value for each part."""
+    parts = parts_of(found)
+    return {key: tuple(_value(found, part, key) for part in parts) for key in _order(found)}
 
 
 def parts_of(found: Evaluation) -> tuple[Part, ...]:
