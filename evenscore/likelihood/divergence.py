@@ -7,6 +7,7 @@ entry +1 or -1) have the smallest variance among independent entries; Gaussian o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -53,19 +54,22 @@ def _probe(name: str, shape: Sequence[int], source: torch.Generator) -> Tensor:
     return torch.randint(0, 2, tuple(shape), generator=source).double() * 2 - 1
 
 
-def divergence(v: Tensor, x: Tensor, probe: Tensor | None) -> Tensor:
+def divergence(v: Tensor, x: Tensor, probe: Tensor | None, graph: Literal["freed", "kept"] = "freed") -> Tensor:
     """Divergence (B,) of ``v`` (B, ...) in ``x`` (B, ...), of which it was computed row by row.
 
     Args:
         v: values of the field, with their graph.
         x: where; requires gradients.
         probe: (B, ...) for the estimate, None for the exact value.
+        graph: ``kept`` for a divergence that can be differentiated itself, and a ``v`` that can be used again.
     """
+    kept = graph == "kept"
     if probe is not None:
-        (slope,) = torch.autograd.grad((v * probe).sum(), x)
-        return (slope * probe).flatten(1).sum(1).detach()
+        (slope,) = torch.autograd.grad((v * probe).sum(), x, create_graph=kept)
+        found = (slope * probe).flatten(1).sum(1)
+        return found if kept else found.detach()
     flat, total = v.flatten(1), torch.zeros(len(v), dtype=v.dtype, device=v.device)
     for i in range(flat.shape[1]):
-        (slope,) = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True)
+        (slope,) = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True, create_graph=kept)
         total = total + slope.flatten(1)[:, i].to(total)
     return total

@@ -17,18 +17,19 @@ from evenscore.solvers.base import Solver, Step
 
 
 def steps_for(solver: Solver | type[Solver], nfe: int) -> int:
-    """How many intervals of a grid ``nfe`` denoiser evaluations pay for, one being kept for the end.
+    """How many intervals of a grid ``nfe`` denoiser evaluations pay for, one being kept for the end; 0 for that one alone.
 
     Args:
         solver: a solver, or its class for default settings.
         nfe: denoiser evaluations.
 
     Raises:
-        UsageError: not enough for one interval.
+        UsageError: not enough for the intervals that the solver needs.
     """
     solver = solver() if isinstance(solver, type) else solver
-    if nfe < solver.evaluations + 1:
-        name, least = type(solver).__name__, solver.evaluations + 1
+    least = solver.intervals * solver.evaluations + 1
+    if nfe < least:
+        name = type(solver).__name__
         raise UsageError(f"{nfe} evaluations are too few for {name}: give at least {least}")
     return (nfe - 1) // solver.evaluations
 
@@ -47,7 +48,7 @@ def integrate(
         denoiser: gives the predictions.
         solver: the rule for one step.
         x: (B, ...) batch at ``times[0]``.
-        times: (N + 1,) falling times.
+        times: (N + 1,) falling times; one alone for the clean prediction there.
         y: (B,) labels.
         noise: maps the shape of one sample to (B, *shape) standard normal values; called for stochastic solvers only.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,20 @@ FLOOR = 0.01
 """Learning rate at the end of the cool-down, as a share of the full rate."""
 
 
-def learning_rate(config: TrainConfig, step: int, fraction: float) -> float:
+class Rate(Protocol):
+    """A configuration with a learning rate: its value after the warm-up, warm-up in steps, cool-down as a share."""
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def warmup(self) -> int: ...
+
+    @property
+    def cooldown(self) -> float: ...
+
+
+def learning_rate(config: Rate, step: int, fraction: float) -> float:
     """Rate of a step: linear warm-up in steps, constant, then linear cool-down over the last share of the budget."""
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     left = min(1.0, (1 - fraction) / config.cooldown) if config.cooldown else 1.0

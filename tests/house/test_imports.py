@@ -24,6 +24,7 @@ LAYERS = (
         "checkpoint",
         "comparison",
         "configuration",
+        "distill",
         "downstream",
         "evaluation",
         "features",
@@ -39,8 +40,8 @@ LAYERS = (
     ),
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers", "tables"),
     ("denoisers",),
-    ("kernel", "labels", "networks", "prediction", "process", "records"),
-    ("confined", "errors", "random", "reading"),
+    ("confined", "kernel", "labels", "networks", "prediction", "process", "reading", "records"),
+    ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}
