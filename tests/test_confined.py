@@ -16,8 +16,8 @@ def test_links_that_stay_inside_are_fine(tmp_path: Path) -> None:
     (root / "a").mkdir(parents=True)
     (root / "b").symlink_to("a")
     (tmp_path / "other name").symlink_to(root)
-    inside(root, "a", "b", "none")
-    inside(tmp_path / "other name", "a", "b", "none")
+    assert inside(root, "a", "b", "none") is None
+    assert inside(tmp_path / "other name", "a", "b", "none") is None
 
 
 @pytest.mark.parametrize("target", ["..", "../elsewhere/none", "/"])

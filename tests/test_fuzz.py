@@ -85,7 +85,7 @@ def pictures() -> Iterator[Path]:
         yield root / "data"
 
 
-def survives(root: Path, work: Callable[[], object]) -> None:
+def assert_survives(root: Path, work: Callable[[], object]) -> None:
     """``work`` succeeds or raises an error of ours, in one sentence, and leaves everything as it was."""
     before, said = listing(root), "all is well"
     try:
@@ -102,8 +102,8 @@ def test_csv(rows: list[tuple[str, str]], noise: bytes, whole: bool) -> None:
     text = "file_name,label\ncat/0.png,cat\ndog/0.png,dog\n" + "\n".join(",".join(row) for row in rows)
     with pictures() as data:
         (data / "metadata.csv").write_bytes(text.encode("utf-8", "surrogatepass") + (b"" if whole else noise))
-        survives(data.parent, lambda: read_metadata(data / "metadata.csv"))
-        survives(data.parent, lambda: load(str(data)))
+        assert_survives(data.parent, lambda: read_metadata(data / "metadata.csv"))
+        assert_survives(data.parent, lambda: load(str(data)))
 
 
 @examples
@@ -115,8 +115,8 @@ def test_csv(rows: list[tuple[str, str]], noise: bytes, whole: bool) -> None:
 def test_jsonl(rows: list[dict[str, Any]]) -> None:
     with pictures() as data:
         (data / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-        survives(data.parent, lambda: read_metadata(data / "metadata.jsonl"))
-        survives(data.parent, lambda: list(of_files(data).parts()))
+        assert_survives(data.parent, lambda: read_metadata(data / "metadata.jsonl"))
+        assert_survives(data.parent, lambda: list(of_files(data).parts()))
 
 
 ENTRIES = st.sampled_from(["link", "folder link", "folder", "pipe", "picture"]) | st.binary(max_size=30) | spoilt(PNG)
@@ -145,8 +145,8 @@ def test_folder(files: dict[str, str | bytes], folders: dict[str, str | bytes]) 
             for name, what in entries.items():
                 with suppress(OSError):
                     enter(place / (name + ending), what)
-        survives(data.parent, lambda: load(str(data)))
-        survives(data.parent, lambda: load(str(data), strict="strict"))
+        assert_survives(data.parent, lambda: load(str(data)))
+        assert_survives(data.parent, lambda: load(str(data), strict="strict"))
 
 
 HEADERS = st.builds(
@@ -178,8 +178,8 @@ def test_archive(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.npz"
         path.write_bytes(content)
-        survives(path.parent, lambda: read_archive(path))
-        survives(path.parent, lambda: list(of_files(path).parts()))
+        assert_survives(path.parent, lambda: read_archive(path))
+        assert_survives(path.parent, lambda: list(of_files(path).parts()))
 
 
 def mappings(kind: type, **more: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -207,7 +207,7 @@ def test_card_of_a_run(card: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         record = {"train": {"steps": 3}, "data": whole | {"mean": [0.0], "std": [0.5]} | card}
         (Path(folder) / "config.yaml").write_text(json.dumps(record))
-        survives(Path(folder), lambda: Run.open(Path(folder)).card.labels.groups())
+        assert_survives(Path(folder), lambda: Run.open(Path(folder)).card.labels.groups())
 
 
 @examples
@@ -219,8 +219,8 @@ def test_settings_file(text: str, noise: bytes) -> None:
         for name in ("a.yaml", "a.json"):
             path = Path(folder) / name
             path.write_bytes(text.encode("utf-8", "surrogatepass") + noise)
-            survives(path.parent, lambda path=path: read_config_file(path))
-            survives(path.parent, lambda path=path: read_counts(path, ("a", "b")))
+            assert_survives(path.parent, lambda path=path: read_config_file(path))
+            assert_survives(path.parent, lambda path=path: read_counts(path, ("a", "b")))
 
 
 @examples
@@ -285,4 +285,4 @@ def test_checkpoint(data: st.DataObject) -> None:
         content = data.draw(spoilt(path.read_bytes()))
         path.write_bytes(content)
         path.with_suffix(".json").write_text(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}))
-        survives(path.parent, lambda: read_checkpoint(path))
+        assert_survives(path.parent, lambda: read_checkpoint(path))
