@@ -108,7 +108,7 @@ class LabelDistribution:
         counts = (target,) * self.num_classes if isinstance(target, int) else tuple(target)
         if len(counts) != self.num_classes or min(counts) < 0:
             raise UsageError(
-                f"target {shown(counts)} does not fit {self.num_classes} classes: give one number of at least 0 for each"
+                f"target {shown(list(counts))} does not fit {self.num_classes} classes: give one number of at least 0 for each"
             )
         check_total(counts)
         return counts
