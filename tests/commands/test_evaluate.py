@@ -133,7 +133,7 @@ def wrong(data: Dataset, root: Path) -> Iterator[tuple[list[Any], int, str]]:
     yield ["MADE", "--reference", alone, "--reference-part", "test"], 3, "has no held-out part"
     text = root / "text.npz"
     text.write_text("no archive")
-    yield [text, "--reference", "digits"], 3, "cannot be read"
+    yield [text, "--reference", "digits"], 3, "is not an .npz archive, or is truncated"
     yield ["MADE", "--reference", text], 3, "text.npz"
 
 
