@@ -18,6 +18,8 @@ from evenscore.metrics import fit_classifier
 
 TRAIN = ["--network", "tiny", "--set", "batch_size=16", "--set", "previews=1", "--set", "precision=float32"]
 TRAIN += ["--steps", "4", "--set", "warmup=2", "--set", "checkpoint_every=2"]
+LEAST = 4
+"""Times that the disk is full before a command may come to its end."""
 Cli = Callable[..., Any]
 
 
@@ -57,7 +59,7 @@ class Disk:
     def open(self, file: Any, mode: str = "r", *given: Any, **named: Any) -> Any:
         """``io.open``, by which every path opens its file."""
         made = self.opened(file, mode, *given, **named)
-        writing = mode[0] in "wax" and str(file).startswith(self.root)
+        writing = mode[0] in "wax" and os.path.abspath(file).startswith(self.root)
         return Torn(made, self) if writing else made
 
     def leave(self, space: float) -> None:
@@ -86,9 +88,11 @@ def goes_on(
     monkeypatch.chdir(root / "whole")
     assert cli(*command).code == 0
     monkeypatch.chdir(root / "broken")
-    for space in spaces:
+    for tried, space in enumerate(spaces):
         disk.leave(space)
         refused = cli(*command)
+        if refused.code == 0 and tried >= LEAST:
+            break  # what was left to write fitted
         refused.assert_refused(3, "the disk is full while writing")
         assert "free some space and give the same command again" in refused.err
         assert corrupt(root / "broken") == []

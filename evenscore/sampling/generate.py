@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser, evaluation
-from evenscore.denoisers.one_step import OneStep
 from evenscore.errors import UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
 from evenscore.labels import check_total
@@ -66,23 +65,6 @@ class Sampler:
             UsageError: a setting that it does not have, or a value that it refuses.
         """
         return read(SOLVERS[self.solver], self.settings)
-
-
-ONE_EVALUATION = Sampler("ddim", nfe=1)
-"""How a one-step generator is sampled."""
-
-
-def require_suited(one_step: bool, sampler: Sampler) -> None:
-    """Refuse a sampler that asks a one-step generator for what it does not have.
-
-    Raises:
-        UsageError: more than one evaluation, or guidance.
-    """
-    if one_step and (sampler.nfe != 1 or sampler.guidance != 1):
-        raise UsageError(
-            f"{sampler.nfe} evaluations with guidance {sampler.guidance:g} were asked of a one-step generator, which makes a "
-            "sample in one evaluation and was guided when it was distilled: leave them out, or give solver ddim, 1 and 1"
-        )
 
 
 class Batch(NamedTuple):
@@ -138,10 +120,8 @@ def generate(
         guide: wraps the denoiser of each batch, after classifier-free guidance.
 
     Raises:
-        UsageError: labels out of range, indices or sets that do not match them, an empty batch size, or what a one-step
-            generator does not have. Raised at the call.
+        UsageError: labels out of range, indices or sets that do not match them, or an empty batch size. Raised at the call.
     """
-    require_suited(isinstance(denoiser, OneStep), sampler)
     targets = torch.as_tensor(labels, dtype=torch.int64)
     numbers = range(len(targets)) if indices is None else indices
     if len(numbers) != len(targets):
@@ -191,8 +171,7 @@ def _parts(sets: Tensor, count: int, batch_size: int) -> list[slice]:
 def _solve(denoiser: Denoiser, y: Tensor, noise: SampleNoise, sampler: Sampler, device: torch.device) -> Tensor:
     """One batch of samples (B, *shape)."""
     solver = sampler.make_solver()
-    intervals, first = steps_for(solver, sampler.nfe), torch.tensor([denoiser.process.t_max], dtype=torch.float64)
-    times = GRIDS[sampler.grid](denoiser.process, intervals) if intervals else first
+    times = GRIDS[sampler.grid](denoiser.process, steps_for(solver, sampler.nfe))
     x = denoiser.process.prior(noise(denoiser.shape).to(device))
     for step in integrate(denoiser, solver, x, times, y, noise):
         x = step.x

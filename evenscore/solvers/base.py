@@ -44,11 +44,9 @@ class Solver(ABC):
 
     Attributes:
         order: order of convergence in the step size (weak order for stochastic solvers: that of sample statistics).
-        intervals: fewest intervals of a time grid; 0 where a sample may be the clean prediction of the first noise.
     """
 
     order: ClassVar[int]
-    intervals: ClassVar[int] = 1
 
     @property
     def evaluations(self) -> int:

@@ -1,8 +1,8 @@
 """DDIM (Song, Meng & Ermon 2021, "Denoising Diffusion Implicit Models", eq. 12 and 16), for any process.
 
 Law: ``x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z`` with ``c^2 = eta^2 sigma_s^2 (1 - SNR_t / SNR_s)``, the reverse
-kernel of :mod:`evenscore.kernel` with a share of its noise. The step is exact where the prediction is constant, so that one
-evaluation may be all: the clean prediction of the first noise. ``eta = 1`` is ancestral sampling, ``eta = 0`` has no noise.
+kernel of :mod:`evenscore.kernel` with a share of its noise. The step is exact where the prediction is constant. ``eta = 1``
+is ancestral sampling, ``eta = 0`` has no noise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class DDIM(KernelSolver):
 
     eta: float = 0.0
     order: ClassVar[int] = 1
-    intervals: ClassVar[int] = 0
     evaluations: ClassVar[int] = 1
 
     def __post_init__(self) -> None:

@@ -17,19 +17,18 @@ from evenscore.solvers.base import Solver, Step
 
 
 def steps_for(solver: Solver | type[Solver], nfe: int) -> int:
-    """How many intervals of a grid ``nfe`` denoiser evaluations pay for, one being kept for the end; 0 for that one alone.
+    """How many intervals of a grid ``nfe`` denoiser evaluations pay for, one being kept for the end.
 
     Args:
         solver: a solver, or its class for default settings.
         nfe: denoiser evaluations.
 
     Raises:
-        UsageError: not enough for the intervals that the solver needs.
+        UsageError: not enough for one interval.
     """
     solver = solver() if isinstance(solver, type) else solver
-    least = solver.intervals * solver.evaluations + 1
-    if nfe < least:
-        name = type(solver).__name__
+    if nfe < solver.evaluations + 1:
+        name, least = type(solver).__name__, solver.evaluations + 1
         raise UsageError(f"{nfe} evaluations are too few for {name}: give at least {least}")
     return (nfe - 1) // solver.evaluations
 
@@ -48,7 +47,7 @@ def integrate(
         denoiser: gives the predictions.
         solver: the rule for one step.
         x: (B, ...) batch at ``times[0]``.
-        times: (N + 1,) falling times; one alone for the clean prediction there.
+        times: (N + 1,) falling times.
         y: (B,) labels.
         noise: maps the shape of one sample to (B, *shape) standard normal values; called for stochastic solvers only.
 

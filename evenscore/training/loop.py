@@ -147,6 +147,8 @@ class Trainer:
             started = time.monotonic()
             lr = self.one_step()
             self.seconds += time.monotonic() - started
+            self._show()
+            self._report(lr)  # before saving: what a checkpoint counts as done is in the log
             if self.stop():
                 self.save()
                 yield self.progress("stopped", lr)
@@ -157,7 +159,6 @@ class Trainer:
                 yield self.progress("saved", lr)
             else:
                 yield self.progress("step", lr)
-            self._report(lr)
         if pointed(self.run.checkpoints, "last") != f"step-{self.step:09d}":
             self.save()
         yield self.progress("done", 0.0)
@@ -225,9 +226,11 @@ class Trainer:
         """The state as it is shown to people."""
         done = max(self.fraction, 1e-9)
         remaining = self.seconds * (1 - done) / done
-        if not self.meter.empty:
-            self.shown = self.meter.mean(), self.meter.by_group()
         return Progress(self.step, self.fraction, self.seconds, remaining, *self.shown, lr, event)
+
+    def _show(self) -> None:
+        """Take the losses since the last report for those that are shown."""
+        self.shown = self.meter.mean(), self.meter.by_group()
 
     def _report(self, lr: float) -> None:
         if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:

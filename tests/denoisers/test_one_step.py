@@ -7,11 +7,8 @@ import torch
 
 from evenscore.denoisers.one_step import OneStep
 from evenscore.denoisers.oracle import GaussianMixture
-from evenscore.errors import UsageError
 from evenscore.process import PROCESSES, VP, Process
 from evenscore.random import SampleNoise, generator
-from evenscore.sampling import ONE_EVALUATION, Sampler, generate
-from evenscore.solvers import DDIM, DPMSolver2M, steps_for
 
 LABELS = [0, 1, 1, 0, 2, 2]
 
@@ -28,8 +25,6 @@ def test_one_evaluation_is_the_network_at_its_level(process: Process) -> None:
     t = process.time(torch.tensor(-1.5, dtype=torch.float64)).float()
     expected = model.network.predict(process.sigma(t) * z, t.expand(6), y).x0
     torch.testing.assert_close(model.draw(z, y), expected)
-    (batch,) = generate(model, y, seed=3, sampler=ONE_EVALUATION)
-    torch.testing.assert_close(batch.x, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_at_every_time_it_predicts_the_sample_of_the_noise_it_sees() -> None:
@@ -40,36 +35,8 @@ def test_at_every_time_it_predicts_the_sample_of_the_noise_it_sees() -> None:
     torch.testing.assert_close(found.alpha * found.x0 + found.sigma * found.eps, found.x_t)
 
 
-def test_a_sample_is_the_same_alone_and_in_a_batch() -> None:
-    model = one_step(VP())
-    (whole,) = generate(model, LABELS, seed=1, sampler=ONE_EVALUATION)
-    (alone,) = generate(model, LABELS[4:5], seed=1, sampler=ONE_EVALUATION, indices=[4])
-    assert torch.equal(whole.x[4:5], alone.x)
-
-
 def test_the_gradient_reaches_the_latents() -> None:
     z = torch.zeros(2, 2, requires_grad=True)
     one_step(VP()).draw(z, torch.tensor([0, 1])).sum().backward()  # type: ignore[no-untyped-call]
     assert z.grad is not None
     assert bool((z.grad > 0).all())
-
-
-@pytest.mark.parametrize("sampler", [Sampler(), Sampler("ddim", nfe=2), Sampler("ddim", nfe=1, guidance=2.0)])
-def test_more_than_one_evaluation_and_guidance_are_refused(sampler: Sampler) -> None:
-    with pytest.raises(UsageError, match="makes a sample in one evaluation"):
-        generate(one_step(VP()), LABELS, seed=0, sampler=sampler)
-
-
-def test_only_a_solver_that_may_do_without_intervals_takes_one_evaluation() -> None:
-    assert steps_for(DDIM, 1) == 0
-    with pytest.raises(UsageError, match="0 evaluations are too few for DDIM: give at least 1"):
-        steps_for(DDIM, 0)
-    with pytest.raises(UsageError, match="1 evaluations are too few for DPMSolver2M: give at least 2"):
-        steps_for(DPMSolver2M, 1)
-
-
-def test_one_evaluation_of_any_denoiser_is_its_clean_prediction_of_noise() -> None:
-    denoiser = one_step(VP()).network
-    (batch,) = generate(denoiser, LABELS, seed=0, sampler=ONE_EVALUATION)
-    noise, t = SampleNoise(0, range(6))((2,)), torch.ones(6)
-    torch.testing.assert_close(batch.x, denoiser.predict(VP().sigma(t)[:, None] * noise, t, torch.tensor(LABELS)).x0)
