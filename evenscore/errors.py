@@ -25,11 +25,12 @@ class Diverged(EvenscoreError):
         what: a few words, such as "the loss became nan".
         step: the step at which it was seen.
         tried: what was tried against it, in words.
+        where: the run that holds the last checkpoint, in words.
     """
 
-    def __init__(self, what: str, step: int, tried: str = "") -> None:
+    def __init__(self, what: str, step: int, tried: str = "", where: str = "") -> None:
         super().__init__(
-            f"{what} at step {step}{tried}: the last checkpoint is intact, start a new run with a smaller --set lr"
+            f"{what} at step {step}{tried}: the last checkpoint{where} is intact, start a new run with a smaller --set lr"
         )
         self.what, self.step = what, step
 

@@ -54,10 +54,11 @@ def rescued(start: Callable[[int], Trainer]) -> Iterator[Progress]:
             yield from trainer.run_to_end()
             return
         except Diverged as error:
-            failed, count = error.with_traceback(None), trainer.rescues + 1
+            failed, count, path = error.with_traceback(None), trainer.rescues + 1, trainer.run.path
         del trainer  # two at once might not fit into memory
         if count > MOST:
-            raise Diverged(failed.what, failed.step, f", and the learning rate was halved {MOST} times already")
+            tried = f", and the learning rate was halved {MOST} times already"
+            raise Diverged(failed.what, failed.step, tried, f" in {path}")
         trainer = start(count)
         yield trainer.rolled_back(failed)
 
