@@ -143,7 +143,7 @@ def test_a_run_cut_off_between_checkpoints_does_the_lost_steps_again(
         next(training)
     training.close()
     assert pointed(tmp_path / "run" / "checkpoints", "last") == "step-000000002"
-    assert max(record["step"] for record in Run.open(tmp_path / "run").records()) == 2
+    assert max(record["step"] for record in Run.open(tmp_path / "run").records()) == 3, "the log is ahead"
     finish(digits, tmp_path / "run", quick())
     assert_same(trained, tmp_path / "run")
     steps = [record["step"] for record in Run.open(tmp_path / "run").records() if "loss" in record]
