@@ -134,8 +134,8 @@ class Folder:
         (self.root / "failures" / f"{name}.json").unlink(missing_ok=True)
 
     def fail(self, name: str, sentence: str) -> None:
-        """Keep why a run failed."""
-        self.write(f"failures/{name}.json", {"sentence": sentence})
+        """Keep why a run failed, with paths as they are seen from the folder: it may be moved."""
+        self.write(f"failures/{name}.json", {"sentence": sentence.replace(f"{self.root}/", "")})
 
     def failure(self, name: str) -> str | None:
         """Why a run failed, None where it did not, or has succeeded since."""
