@@ -174,7 +174,7 @@ def guarded(dimension: int = 24) -> dict[str, Any]:
     return found
 
 
-def biases(dimensions: Sequence[int] = (16, 64, 192), draws: int = 16) -> dict[str, dict[str, Any]]:
+def biases(dimensions: Sequence[int] = (16, 64, 192), draws: int = 48) -> dict[str, dict[str, Any]]:
     """Mean distances of two samples of one law, as shares of what the module says, over n."""
     found: dict[str, dict[str, Any]] = {}
     for d in dimensions:
