@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from evenscore.errors import UsageError
@@ -32,6 +33,8 @@ NAMES = ("f8", "f1/8")
 CLUSTERS_PER_CLASS, RUNS, ANGLES, BETA = 20, 10, 1001, 8.0
 REPLICATE_ANGLES = 101
 """Angles of a replicate: its F changes in the fourth digit, its scatter not at all."""
+AT_ONCE = 2**18
+"""Numbers that are compared at once."""
 
 
 def prd(generated: Any, reference: Any, *, classes: int, seed: int) -> tuple[float, float]:
@@ -84,9 +87,9 @@ def _masks(n: int, side: str, resampling: Resampling) -> Tensor:
 
 
 def cluster(rows: Tensor, clusters: int, seed: int) -> Tensor:
-    """The cluster of each row (N,D), (N,) int64, by k-means in mini-batches."""
+    """The cluster of each row (N,D), (N,) int64, by k-means in mini-batches, which are too small for more than a thread."""
     means = MiniBatchKMeans(clusters, n_init=3, batch_size=1024, random_state=seed % 2**32)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # fewer distinct rows than clusters is a collapse, and shown by the result
         return torch.as_tensor(means.fit_predict(rows.numpy())).long()
 
@@ -94,7 +97,8 @@ def cluster(rows: Tensor, clusters: int, seed: int) -> Tensor:
 def curve(q: Tensor, p: Tensor, angles: int = ANGLES) -> tuple[Tensor, Tensor]:
     """Precision and recall (..., angles) of cluster shares of generated ``q`` and reference samples ``p`` (..., clusters)."""
     slopes = torch.tan(torch.linspace(1e-6, math.pi / 2 - 1e-6, angles, dtype=torch.float64))
-    precision = torch.stack([torch.minimum(slope * p, q).sum(-1) for slope in slopes], -1)
+    few = torch.split(slopes, max(1, AT_ONCE // max(q.numel(), p.numel())))
+    precision = torch.cat([torch.minimum(part[:, None] * p[..., None, :], q[..., None, :]).sum(-1) for part in few], -1)
     return precision.clamp_max(1), (precision / slopes).clamp_max(1)
 
 
