@@ -18,11 +18,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+from scipy.stats import nbinom
 from torch import Tensor
 
 from evenscore.errors import UsageError
 from evenscore.metrics.base import as_pair
-from evenscore.metrics.interval import Estimate, Resampling, stretched
+from evenscore.metrics.interval import SUBSAMPLED, Estimate, Resampling, stretched
 
 CHUNK = 1024
 PAIRS = 512
@@ -55,8 +56,8 @@ class Seen(NamedTuple):
 
 
 def reach(k: int) -> int:
-    """How many neighbours are kept, so that the k-th of a subsample is among them but once in more than 10,000 rows."""
-    return (3 * k + 1) // 2 + 6
+    """How many neighbours are kept, so that the k-th of a subsample is among them but once in 10,000 rows."""
+    return k + int(nbinom.ppf(1 - 1e-4, k, SUBSAMPLED))
 
 
 def neighbourhood(generated: Any, reference: Any, k: int = 5) -> dict[str, float]:
