@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import InvalidParameterError
 
 from evenscore.balancing.job import Stage
 from evenscore.balancing.plan import ClassPlan, Target
@@ -88,7 +89,8 @@ class TableBalance:
         """Plan, learn, measure and write.
 
         Raises:
-            UsageError: the output is named like held-out data or like no table, or the target does not fit.
+            UsageError: the output is named like held-out data or like no table, the target does not fit, or the over-sampler
+                refuses its settings.
             DataError: the output exists, or the over-sampler cannot use the table.
         """
         check_table_output(self.out, self.page)
@@ -125,6 +127,8 @@ class TableBalance:
             warnings.simplefilter("always", UserWarning)
             try:
                 both, labels = self.config.make(asked, seed).fit_resample(X, np.array(values)[y])
+            except InvalidParameterError as error:
+                raise UsageError(f"a setting of the over-sampler cannot be used: {error}") from error
             except (ValueError, TypeError) as error:
                 raise DataError(f"table {self.table.path} cannot be learned from: {error}") from error
         if len(X) == len(self.data.X):

@@ -13,7 +13,7 @@ from evenscore.balancing.job import HIDDEN
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.evaluate import EvaluateRequest, looked, source, training_data
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import emit
+from evenscore.commands.terminal import emit, tell
 from evenscore.comparison.page import rewrite
 from evenscore.configuration import objective_name
 from evenscore.data import Dataset
@@ -74,8 +74,8 @@ def run(request: ReportRequest, as_json: bool) -> None:
         emit({"page": str(out), **to_dict(found)})
         return
     for text in sentences(found):
-        print(text)
-    print(f"page: {out}")
+        tell(text)
+    tell(f"page: {out}")
 
 
 def place_of(request: ReportRequest) -> Path:
@@ -219,4 +219,4 @@ def _comparison(request: ReportRequest, as_json: bool) -> None:
     if as_json:
         emit({"page": str(page)})
     else:
-        print(f"page: {page}")
+        tell(f"page: {page}")
