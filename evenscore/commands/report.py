@@ -22,7 +22,7 @@ from evenscore.evaluation import Evaluation, Settings, sentences, to_dict
 from evenscore.evaluation.kept import Kept
 from evenscore.evaluation.page import SHOWN, Context, gathered, quality_report
 from evenscore.report import quality_page
-from evenscore.report.environment import MARK
+from evenscore.report.environment import is_page
 from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.training.curves import game_curves, loss_curves
@@ -93,13 +93,7 @@ def check_place(out: Path) -> None:
     Raises:
         DataError: it exists and is something else.
     """
-    if not out.exists():
-        return
-    try:
-        mine = MARK.encode() in out.read_bytes()[:2000]
-    except OSError:
-        mine = False
-    if not mine:
+    if out.exists() and not is_page(out):
         raise DataError(
             f"{out} exists and is not a page that evenscore made: choose another --out, nothing is overwritten"
         )

@@ -232,6 +232,24 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(
     assert not (tmp_path / "page.csv").exists()
 
 
+def test_a_page_that_a_killed_command_left_without_its_table_is_written_again(
+    cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = (tmp_path / name for name in ("whole", "broken"))
+    for folder in (whole, broken):
+        folder.mkdir()
+    assert cli("balance", table, *QUICK, "--out", whole / "out.csv").code == 0
+    (broken / "out.html").write_bytes((whole / "out.html").read_bytes())
+    (broken / "out.tsv").write_text("a table of that name")
+    cli("balance", table, *QUICK, "--out", broken / "out.csv").assert_refused(3, "out.html exists")
+    (broken / "out.tsv").unlink()
+    assert cli("balance", table, *QUICK, "--out", broken / "out.csv").code == 0
+    assert (broken / "out.csv").read_bytes() == (whole / "out.csv").read_bytes()
+    (broken / "out.csv").unlink()
+    (broken / "out.csv").symlink_to("nowhere.csv")
+    cli("balance", table, *QUICK, "--out", broken / "out.csv").assert_refused(3, "out.csv exists")
+
+
 NO_FRAUD = [record[:-1] for record in rows()]
 TABLES: list[tuple[bytes | list[list[str]], int, str]] = [
     (b"", 3, "is empty: give a header"),
