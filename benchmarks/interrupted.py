@@ -23,6 +23,8 @@ from evenscore.errors import EvenscoreError
 from evenscore.run import Run
 
 TIMES = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d( UTC)?|\"(seconds|created)\": [^,}]*")
+TIMED = {"comparison.json": ("timing",), "measured.json": ("seconds", "costs")}
+"""What of a comparison's files depends on the clock."""
 
 
 def start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
@@ -89,10 +91,18 @@ def differences_of_folders(one: Path, other: Path) -> list[str]:
     mine, theirs = (_files(path, runs) for path in (one, other))
     found += [f"{name} is only in one of them" for name in sorted(mine.keys() ^ theirs.keys())]
     for name in sorted(mine.keys() & theirs.keys()):
-        a, b = (TIMES.sub(b"", path.read_bytes()) for path in (mine[name], theirs[name]))
-        if a != b:
+        if _content(mine[name]) != _content(theirs[name]):
             found.append(f"{name} differs")
     return found
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file without what was timed; pages that are drawn from a comparison have none of their own."""
+    if path.name in TIMED:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.dumps({key: value for key, value in found.items() if key not in TIMED[path.name]}).encode()
+    drawn = path.suffix in (".md", ".html") and (path.parent / "comparison.json").is_file()
+    return b"" if drawn else TIMES.sub(b"", path.read_bytes())
 
 
 def _files(root: Path, runs: set[Path]) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,16 +13,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.interrupted import corrupt, differences_of_folders, finish, start, unfinished
 from benchmarks.runner import Outcome
-from evenscore.cli import COMMANDS
+from evenscore.checkpoint import write_atomic
 
 SUMMARY = (
-    "kill -9 and SIGTERM at random instants of train, sample, balance and compare: nothing corrupt, all resumed equal"
+    "kill -9 and SIGTERM at random instants of train, sample, balance (images, tables) and compare: nothing corrupt, all "
+    "resumed equal"
 )
 MOST_IN_A_ROW = 5
 """Kills of one job before it may end."""
@@ -29,6 +31,8 @@ PATIENCE = 600.0
 """Seconds within which a process must have stopped after SIGTERM."""
 TINY = ["--set", "precision=float32", "--network", "tiny", "--set", "batch_size=16", "--set", "warmup=2"]
 DATA = "digits:factor=50"
+KEPT = "kill-matrix.json"
+"""File of the counts."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,37 @@ class Job:
 
 @dataclass
 class Tally:
-    """What became of the kills."""
+    """What became of the kills: of each command and signal, and of the jobs that were begun; kept in a file."""
 
+    jobs: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
     signals: Counter[str] = field(default_factory=Counter)
     resumed: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Tally:
+        """That of a benchmark which was interrupted, or a new one."""
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        counts = {name: Counter(kept.pop(name, {})) for name in ("kills", "signals", "resumed")}
+        return cls(**counts, **kept)
+
+    def keep(self, path: Path) -> None:
+        """Keep it, atomically."""
+        write_atomic(path, json.dumps(asdict(self), indent=1).encode())
+
+    def values(self) -> dict[str, Any]:
+        """As it is reported."""
+        return {
+            "kills": self.kills.total(),
+            "kills by command": dict(self.kills),
+            "kills by signal": dict(self.signals),
+            "jobs ended as uninterrupted": dict(self.resumed),
+            "seconds uninterrupted": {name: round(value, 1) for name, value in self.seconds.items()},
+            "wrong": len(self.wrong),
+            "what": self.wrong,
+        }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,71 +83,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=100, help="how often a command is killed, in all")
     parser.add_argument("--quick", action="store_true", help="8 kills")
     parser.add_argument("--seed", type=int, default=0, help="seed of the instants and signals")
-    parser.add_argument("--out", type=Path, help="folder for kill-matrix.json and for jobs that went wrong")
+    parser.add_argument("--only", default="", help="only jobs whose name holds these letters")
+    parser.add_argument("--out", type=Path, help="folder to keep what is done in; the same command again goes on there")
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Kill the jobs in turn until there were enough kills, and compare each with an uninterrupted one."""
-    draw, kills, tally = random.Random(args.seed), 8 if args.quick else args.kills, Tally()
+    kills = 8 if args.quick else args.kills
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        jobs = made_jobs(root)
-        seconds = {job.name: reference(job, root) for job in jobs}
-        for number in range(10 * kills):
-            left = kills - tally.kills.total()
-            if left <= 0:
-                break
-            job = jobs[number % len(jobs)]
-            interrupt(job, root / "broken" / f"{job.name}-{number}", root, seconds[job.name], left, draw, tally)
+        root = Path(scratch) if args.out is None else args.out.resolve()
+        tally = Tally.read(root / KEPT)
+        jobs = [job for job in made_jobs(root) if args.only in job.name]
+        for job in jobs:
+            if job.name not in tally.seconds:
+                tally.seconds[job.name] = reference(job, root)
+                tally.keep(root / KEPT)
+        while tally.kills.total() < kills and tally.jobs < 10 * kills:
+            job, draw = jobs[tally.jobs % len(jobs)], random.Random(f"{args.seed}-{tally.jobs}")
+            folder = root / "broken" / f"{job.name}-{tally.jobs}"
+            shutil.rmtree(folder, ignore_errors=True)
+            fine = interrupt(job, folder, root, kills - tally.kills.total(), draw, tally)
+            if fine:
+                shutil.rmtree(folder)
+            tally.jobs += 1
+            tally.keep(root / KEPT)
             said = f"{tally.kills.total()} of {kills} kills, {len(tally.wrong)} wrong"
-            print(f"{job.name}-{number}: {said}", file=sys.stderr, flush=True)
-        values = {
-            "kills": tally.kills.total(),
-            "kills by command": dict(tally.kills),
-            "kills by signal": dict(tally.signals),
-            "jobs ended as uninterrupted": dict(tally.resumed),
-            "seconds uninterrupted": {name: round(value, 1) for name, value in seconds.items()},
-            "wrong": len(tally.wrong),
-            "what": tally.wrong,
-        }
-        keep(args.out, values, root)
-    return Outcome(values, {"kills": kills, "wrong": 0}, tally.kills.total() >= kills and not tally.wrong)
+            print(f"{folder.name}: {said}", file=sys.stderr, flush=True)
+    return Outcome(
+        tally.values(), {"kills": kills, "wrong": 0}, tally.kills.total() >= kills and not tally.wrong
+    )
 
 
 def made_jobs(root: Path) -> list[Job]:
-    """The jobs, and the run that they sample; ``compare`` where there is such a command."""
-    training = ["train", DATA, "--out", "run", "--steps", "4", *TINY, "--set", "previews=0"]
-    finish(training, root)
-    run_path = str(root / "run")
-    jobs = [
+    """The jobs, and what they read: a run to sample and a table."""
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / "table.csv").is_file():
+        finish(["train", DATA, "--out", "run", "--steps", "4", *TINY, "--set", "previews=0"], root)
+        write_table(root / "table.csv")
+    compared = ["--data", DATA, "--seeds", "1", "--budget", "6", "--equal", "updates", "--set", "checkpoint_every=3"]
+    judged = ["--features", "pixels", "--metrics", "kernel,copies", "--per-class", "10", "--nfe", "2", "--guidance", "1"]
+    one_batch = ["--set", "network=tiny", *TINY[:2], *TINY[4:6]]
+    filled = ["--label", "kind", "--folds", "2", "--target", "30", "--set", "steps=30", "--set", "correction=always"]
+    return [
         Job("train", ["train", DATA, "--out", "out", "--steps", "24", *TINY, "--set", "checkpoint_every=4"]),
-        Job("sample", ["sample", run_path, "--out", "out", "--per-class", "40", "--nfe", "8"]),
+        Job("sample", ["sample", str(root / "run"), "--out", "out", "--per-class", "40", "--nfe", "8"]),
         Job("balance", ["balance", DATA, "--out", "out", "--target", "8", "--nfe", "4", "--steps", "8", *TINY]),
+        Job("compare", ["compare", "cbdm", "--out", "out", *compared, *judged, *one_batch]),
+        Job("table", ["balance", str(root / "table.csv"), "--out", "out.csv", *filled]),
     ]
-    if "compare" in COMMANDS:
-        recipe = root / "plain.yaml"
-        recipe.write_text("objective: denoising\nnetwork: tiny\nprecision: float32\nbatch_size: 16\n", encoding="utf-8")
-        budget = ["--data", DATA, "--seeds", "1", "--budget", "6", "--out", "out"]
-        jobs.append(Job("compare", ["compare", str(recipe), *budget]))
-    return jobs
+
+
+def write_table(path: Path) -> None:
+    """A table of 40 rows, of which 8 are of the small class."""
+    draw = random.Random(0)
+    rows = [f"{draw.gauss(0, 1):.3f},{draw.choice('abc')},{'rare' if i % 5 == 0 else 'common'}" for i in range(40)]
+    path.write_text("\n".join(["size,place,kind", *rows]) + "\n", encoding="utf-8")
 
 
 def reference(job: Job, root: Path) -> float:
     """Run a job without interruption in ``root/whole/NAME``; returns how many seconds that took."""
     folder = root / "whole" / job.name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     began = time.monotonic()
     finish(job.arguments, folder)
     return time.monotonic() - began
 
 
-def interrupt(job: Job, folder: Path, root: Path, seconds: float, most: int, draw: random.Random, tally: Tally) -> None:
-    """Kill a job a few times, wherever it is, then let it end, and compare it with the uninterrupted one."""
+def interrupt(job: Job, folder: Path, root: Path, most: int, draw: random.Random, tally: Tally) -> bool:
+    """Kill a job a few times, wherever it is, then let it end; returns whether it equals the uninterrupted one."""
     folder.mkdir(parents=True)
-    ended = False
+    before = len(tally.wrong)
     for _ in range(min(most, MOST_IN_A_ROW)):
         number = draw.choice((signal.SIGKILL, signal.SIGTERM))
-        after = draw.uniform(0, seconds)
+        after = draw.uniform(0, tally.seconds[job.name])
         ended, wrong = killed(job, folder, number, after)
         where = f"{folder.name}, {number.name} after {after:.2f} s"
         tally.wrong += [f"{where}: {words}" for words in [*wrong, *corrupt(folder)]]
@@ -134,6 +172,7 @@ def interrupt(job: Job, folder: Path, root: Path, seconds: float, most: int, dra
         wrong = [str(error)]
     tally.resumed[job.name] += not wrong
     tally.wrong += [f"{folder.name}, at the end: {words}" for words in wrong]
+    return len(tally.wrong) == before
 
 
 def killed(job: Job, folder: Path, number: signal.Signals, after: float) -> tuple[bool, list[str]]:
@@ -156,15 +195,3 @@ def killed(job: Job, folder: Path, number: signal.Signals, after: float) -> tupl
     return process.returncode == 0, [] if process.returncode in fine else [
         f"exit code {process.returncode}: {err[-300:]}"
     ]
-
-
-def keep(out: Path | None, values: dict[str, Any], root: Path) -> None:
-    """Write what was found, and keep the folders of jobs that went wrong, where a folder was asked for."""
-    import shutil
-
-    if out is None:
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "kill-matrix.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
-    for name in {words.split(",")[0] for words in values["what"]}:
-        shutil.copytree(root / "broken" / name, out / name, dirs_exist_ok=True)

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files that are written atomically and verified before use; never pickle.
 
 Law: at every instant, also after a power cut, a checkpoint folder holds complete checkpoints only, and its pointers name
-complete checkpoints. A file is written under a temporary name, flushed to the disk, and renamed; its SHA-256 is kept
+complete checkpoints; ``best`` never names an older one than ``last`` knows of. A file is written under a temporary name, flushed to the disk, and renamed; its SHA-256 is kept
 beside it and compared before a single tensor is used.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +109,16 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2) -> str:
-    """Write a checkpoint, point ``last`` at it, and prune all but the newest ``keep`` and the one ``best`` names.
+def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()) -> str:
+    """Write a checkpoint, point at it, and prune all but the newest ``keep`` and those that pointers name.
+
+    Args:
+        folder: of the checkpoints.
+        step: of training.
+        checkpoint: what is kept.
+        keep: how many of the newest stay.
+        pointers: that are moved to it, before ``last`` always is: a process that is killed between leaves a ``best``
+            that is as good as the best of what ``last`` knows of, or better.
 
     Returns:
         The name of the checkpoint.
@@ -126,7 +134,8 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int =
     write_atomic(folder / f"{name}.safetensors", content)
     note = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": step}
     write_atomic(folder / f"{name}.json", json.dumps(note).encode())
-    point(folder, "last", name)
+    for pointer in (*pointers, "last"):
+        point(folder, pointer, name)
     _prune(folder, keep)
     return name
 

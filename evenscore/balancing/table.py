@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import InvalidParameterError
 
 from evenscore.balancing.job import Stage
 from evenscore.balancing.plan import ClassPlan, Target
@@ -29,6 +31,7 @@ from evenscore.evaluation.table_distances import Points, nearest
 from evenscore.evaluation.table_gain import Downstream, Gain
 from evenscore.evaluation.table_marginals import marginals
 from evenscore.evaluation.table_pairs import LEAST, pairs
+from evenscore.report.environment import is_page
 from evenscore.report.table import TableClass, TableReport
 from evenscore.report.table_view import table_page
 from evenscore.writing import HELD_OUT
@@ -88,7 +91,8 @@ class TableBalance:
         """Plan, learn, measure and write.
 
         Raises:
-            UsageError: the output is named like held-out data or like no table, or the target does not fit.
+            UsageError: the output is named like held-out data or like no table, the target does not fit, or the over-sampler
+                refuses its settings.
             DataError: the output exists, or the over-sampler cannot use the table.
         """
         check_table_output(self.out, self.page)
@@ -125,6 +129,8 @@ class TableBalance:
             warnings.simplefilter("always", UserWarning)
             try:
                 both, labels = self.config.make(asked, seed).fit_resample(X, np.array(values)[y])
+            except InvalidParameterError as error:
+                raise UsageError(f"a setting of the over-sampler cannot be used: {error}") from error
             except (ValueError, TypeError) as error:
                 raise DataError(f"table {self.table.path} cannot be learned from: {error}") from error
         if len(X) == len(self.data.X):
@@ -179,13 +185,13 @@ class TableBalance:
         )
 
     def write(self, made: Any, y: Labels, report: TableReport) -> None:
-        """Both files, the table first; each is complete or absent."""
+        """Both files, the table last; each is complete or absent, and a page without its table is written again."""
         rows = self.data.joined(made, y, [str(name) for name in self.table.frame.columns])
         content, page = self.table.content(rows, self.out.suffix), table_page(report).encode()
         check_table_output(self.out, self.page)
         make_folder(self.out.parent)
-        write_atomic(self.out, content)
         write_atomic(self.page, page)
+        write_atomic(self.out, content)
 
 
 def table_plan(data: Labelled, target: Target) -> tuple[ClassPlan, ...]:
@@ -205,14 +211,16 @@ def check_table_output(out: Path, page: Path) -> None:
 
     Raises:
         UsageError: it is named like held-out data, or ends in no known suffix.
-        DataError: it or its page exists.
+        DataError: it or its page exists; but a page of this package, of which the table is not there, is what a killed
+            command left.
     """
     if not is_table(out):
         raise UsageError(f"--out {out} is not named like a table: end it with one of {', '.join(SUFFIXES)}")
     if out.stem.lower() in HELD_OUT:
         raise UsageError(f"--out {out} is named like held-out data, which must stay real: choose another name")
-    for path in (out, page):
-        if path.exists():
+    orphan = is_page(page) and not any(os.path.lexists(out.with_suffix(suffix)) for suffix in SUFFIXES)
+    for path in (out,) if orphan else (out, page):
+        if os.path.lexists(path):
             raise DataError(f"{path} exists: choose another --out, nothing is overwritten")
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evenscore.balancing import read_target
 from evenscore.balancing.table import TableBalance, TableConfig
-from evenscore.commands.terminal import Bar, emit, say, show_table
+from evenscore.commands.terminal import Bar, emit, say, show_table, tell
 from evenscore.configuration import parse_settings
 from evenscore.data.table import read_table
 from evenscore.data.table_label import labelled
-from evenscore.errors import DataError, UsageError, unknown
+from evenscore.errors import DataError, UsageError, shown, unknown
+from evenscore.reading import parse_yaml
+from evenscore.records import check
 
 NOT_SET = {"sampling_strategy", "random_state"}
 """What the command decides itself, by --target and --seed."""
@@ -84,17 +84,39 @@ def sampler_settings(request: TableRequest) -> dict[str, Any]:
     """Settings of the over-sampler, from ``--set`` and from options of their own; the minutes are shared by all its fits.
 
     Raises:
-        UsageError: it has no such setting.
+        UsageError: it has no such setting, or a value cannot be read.
     """
-    given = {key: yaml.safe_load(text) for key, text in parse_settings(request.settings).items()}
+    given = {key: setting_value(key, text) for key, text in parse_settings(request.settings).items()}
     given |= {key: value for key, value in request.named.items() if value is not None}
     if "minutes" in given:
-        given["max_seconds"] = 60 * given.pop("minutes") / (1 + request.folds)
+        given["max_seconds"] = seconds_of(given.pop("minutes")) / (1 + request.folds)
     known = set(over_sampler()().get_params()) - NOT_SET
     for key in given:
         if key not in known:
             raise unknown("setting of a table", key, known)
     return given
+
+
+def setting_value(key: str, text: str) -> Any:
+    """The plain value of a setting.
+
+    Raises:
+        UsageError: it is no YAML.
+    """
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"--set {key}={shown(text)} cannot be read ({error}): give a number, a word or a mapping") from None
+
+
+def seconds_of(minutes: Any) -> float:
+    """Minutes as seconds.
+
+    Raises:
+        UsageError: no number above 0.
+    """
+    check("minutes", minutes, type(minutes) in (int, float) and 0 < minutes < float("inf"), "a number above 0")
+    return 60.0 * float(minutes)
 
 
 def over_sampler() -> Any:
@@ -129,6 +151,6 @@ def show(summary: Mapping[str, Any]) -> None:
     recalls = [f"recall, {name}" for name in gains]
     show_table("", ("class", "group", "real", "made", "now", "copies", *recalls), rows)
     if gains:
-        print("recall on held-out real rows, from real rows alone and with synthetic ones; the page has the intervals")
-    print(f"table: {summary['table']}")
-    print(f"page:  {summary['page']}")
+        tell("recall on held-out real rows, from real rows alone and with synthetic ones; the page has the intervals")
+    tell(f"table: {summary['table']}")
+    tell(f"page:  {summary['page']}")

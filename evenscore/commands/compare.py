@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import STOPPED, Bar, duration, emit, say, show_table, stopping
+from evenscore.commands.terminal import STOPPED, Bar, duration, emit, say, show_table, stopping, tell
 from evenscore.comparison import ComparisonConfig, compare, read_budget
 from evenscore.comparison.estimate import Estimate, estimate
 from evenscore.comparison.grid import read_grid, read_guidances
@@ -109,10 +109,10 @@ def show_plan(found: Estimate, as_json: bool) -> None:
     rows = [(run.words, f"{run.steps}", duration(run.seconds), "there" if run.finished else "") for run in found.runs]
     show_table("", ("run", "steps", "about", ""), rows)
     for title, cost in found.costs.items():
-        print(f"a step of {title} costs {cost:.2f} of one of the baseline")
+        tell(f"a step of {title} costs {cost:.2f} of one of the baseline")
     for failure in found.failures:
-        print(failure)
-    print(f"about {duration(found.seconds)} in all, sampling and measuring included roughly")
+        tell(failure)
+    tell(f"about {duration(found.seconds)} in all, sampling and measuring included roughly")
 
 
 def show(found: Mapping[str, Any], out: Path) -> None:
@@ -124,13 +124,13 @@ def show(found: Mapping[str, Any], out: Path) -> None:
             columns = ("method", "steps", *(part["name"] for _, part in parts))
             show_table(f"equal {section['equal']}: {measure['shown']} ({measure['better']} is better)", columns, rows)
         for words in section["words"]:
-            print(words)
-        print()
+            tell(words)
+        tell()
     for note in found["notes"]:
-        print(f"note: {note}")
-    print(f"all figures: {out / 'comparison.md'}, {out / 'comparison.json'}")
+        tell(f"note: {note}")
+    tell(f"all figures: {out / 'comparison.md'}, {out / 'comparison.json'}")
     if (out / "index.html").is_file():
-        print(f"page: {out / 'index.html'}")
+        tell(f"page: {out / 'index.html'}")
 
 
 def _headline(measures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from evenscore import records
 from evenscore.checkpoint import write_atomic
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import STOPPED, Bar, emit, say, show_table, stopping
+from evenscore.commands.terminal import STOPPED, Bar, emit, say, show_table, stopping, tell
 from evenscore.configuration import parse_settings
 from evenscore.data import Dataset
 from evenscore.downstream import Found, Settings, downstream, markdown, read_synthetic, sentences, to_dict
@@ -94,6 +94,6 @@ def show(found: Found) -> None:
     show_table("", *main_table(found))
     show_table("", *class_table(found))
     for text in sentences(found):
-        print(text)
+        tell(text)
     for note in found.facts.notes:
-        print(f"note: {note}")
+        tell(f"note: {note}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evenscore.commands.terminal import emit, show_table
+from evenscore.commands.terminal import emit, show_table, tell
 from evenscore.data.table import read_table
 from evenscore.data.table_label import labelled
 from evenscore.evaluation.table_inspection import TableInspection, inspect_table
@@ -25,8 +25,8 @@ def show(found: TableInspection) -> None:
     show_table(found.name, (found.label, "rows", "group", "enough to learn from?"), rows)
     columns = [(c.name, c.kind, f"{c.distinct}", f"{c.missing}", c.values) for c in found.columns]
     show_table("", ("column", "kind", "different values", "missing", "values"), columns)
-    print(f"{found.total} rows; largest class {found.imbalance:.4g} times the smallest")
-    print(f"duplicates: {found.duplicates_within} rows within classes, {found.duplicates_across} across classes")
-    print("what to do:")
+    tell(f"{found.total} rows; largest class {found.imbalance:.4g} times the smallest")
+    tell(f"duplicates: {found.duplicates_within} rows within classes, {found.duplicates_across} across classes")
+    tell("what to do:")
     for line in found.advice:
-        print(f"  {line}")
+        tell(f"  {line}")

@@ -13,7 +13,7 @@ from evenscore.balancing.job import HIDDEN
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.commands.evaluate import EvaluateRequest, looked, source, training_data
 from evenscore.commands.inspect import read
-from evenscore.commands.terminal import emit
+from evenscore.commands.terminal import emit, tell
 from evenscore.comparison.page import rewrite
 from evenscore.configuration import objective_name
 from evenscore.data import Dataset
@@ -22,7 +22,7 @@ from evenscore.evaluation import Evaluation, Settings, sentences, to_dict
 from evenscore.evaluation.kept import Kept
 from evenscore.evaluation.page import SHOWN, Context, gathered, quality_report
 from evenscore.report import quality_page
-from evenscore.report.environment import MARK
+from evenscore.report.environment import is_page
 from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.training.curves import game_curves, loss_curves
@@ -74,8 +74,8 @@ def run(request: ReportRequest, as_json: bool) -> None:
         emit({"page": str(out), **to_dict(found)})
         return
     for text in sentences(found):
-        print(text)
-    print(f"page: {out}")
+        tell(text)
+    tell(f"page: {out}")
 
 
 def place_of(request: ReportRequest) -> Path:
@@ -93,13 +93,7 @@ def check_place(out: Path) -> None:
     Raises:
         DataError: it exists and is something else.
     """
-    if not out.exists():
-        return
-    try:
-        mine = MARK.encode() in out.read_bytes()[:2000]
-    except OSError:
-        mine = False
-    if not mine:
+    if out.exists() and not is_page(out):
         raise DataError(
             f"{out} exists and is not a page that evenscore made: choose another --out, nothing is overwritten"
         )
@@ -219,4 +213,4 @@ def _comparison(request: ReportRequest, as_json: bool) -> None:
     if as_json:
         emit({"page": str(page)})
     else:
-        print(f"page: {page}")
+        tell(f"page: {page}")

@@ -10,6 +10,7 @@ from evenscore.comparison.table import is_clear
 from evenscore.comparison.words import whom
 from evenscore.evaluation.words import number
 from evenscore.report.quality import Measure, Part, Value
+from evenscore.report.words import inert
 
 
 def markdown(comparison: Comparison) -> str:
@@ -18,20 +19,20 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:
-    yield f"# Methods on {_text(comparison.data)}, against {_text(comparison.baseline)}"
+    yield f"# Methods on {inert(comparison.data)}, against {inert(comparison.baseline)}"
     for section in comparison.sections:
         yield from ("", f"## Equal {section.rule}", "")
-        yield from (_text(word) for word in section.words)
+        yield from (inert(word) for word in section.words)
         yield from ("", *methods(section))
         for measure in comparison.measures:
             yield from ("", f"### {measure.shown} ({measure.better} is better): {measure.meaning}", "")
             yield from table(section, measure, comparison.parts)
     yield from ("", "## Protocol", "")
-    yield from (f"- {name}: {_text(words)}" for name, words in comparison.protocol.items())
-    yield from (f"- {_text(note)}" for note in comparison.notes)
+    yield from (f"- {name}: {inert(words)}" for name, words in comparison.protocol.items())
+    yield from (f"- {inert(note)}" for note in comparison.notes)
     if comparison.failures:
         yield from ("", "## Runs that failed", "")
-        yield from (f"- {_text(failure)}" for failure in comparison.failures)
+        yield from (f"- {inert(failure)}" for failure in comparison.failures)
 
 
 def methods(section: Section) -> Iterator[str]:
@@ -52,17 +53,17 @@ def methods(section: Section) -> Iterator[str]:
             f"{len(row.failures)}",
             settings,
         )
-        yield f"| {' | '.join(_text(cell) for cell in cells)} |"
+        yield f"| {' | '.join(inert(cell) for cell in cells)} |"
 
 
 def table(section: Section, measure: Measure, parts: Sequence[Part]) -> Iterator[str]:
     """One measure: a line for each part, a column for each method."""
-    yield "| | " + " | ".join(_text(row.title) for row in section.rows) + " |"
+    yield "| | " + " | ".join(inert(row.title) for row in section.rows) + " |"
     yield "|---|" + "---|" * len(section.rows)
     for i, part in enumerate(parts):
         count = "" if part.trained_on is None else f" ({part.group}, {part.trained_on})"
         cells = (cell(row, measure.key, i) for row in section.rows)
-        yield f"| {_text(whom(part))}{count} | " + " | ".join(cells) + " |"
+        yield f"| {inert(whom(part))}{count} | " + " | ".join(cells) + " |"
 
 
 def cell(row: Row, key: str, i: int) -> str:
@@ -80,8 +81,3 @@ def difference(value: Value) -> str:
     if value.low is None or value.high is None:
         return f"{value.value:+.3g}"
     return f"{value.value:+.3g} [{value.low:+.3g}, {value.high:+.3g}]" + ("*" if is_clear(value) else "")
-
-
-def _text(text: str) -> str:
-    """Words that stay words in markdown."""
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -11,6 +11,7 @@ from evenscore.downstream.found import MEAN, WORST, Difference, Found, Values
 from evenscore.downstream.methods import REAL
 from evenscore.downstream.words import sentences, span, verdict
 from evenscore.labels import GROUPS
+from evenscore.report.words import inert
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Columns and rows."""
@@ -113,10 +114,10 @@ def markdown(found: Found) -> str:
     """The page: what was measured, the tables, and the verdict."""
     facts = found.facts
     lines = [
-        f"# Downstream: {facts.data} with synthetic samples of {facts.synthetic}",
+        f"# Downstream: {inert(facts.data)} with synthetic samples of {inert(facts.synthetic)}",
         "",
-        *(f"- {text}" for text in sentences(found)),
-        *(f"- Note: {note}." for note in facts.notes),
+        *(f"- {inert(text)}" for text in sentences(found)),
+        *(f"- Note: {inert(note)}." for note in facts.notes),
         "",
         *_lines(main_table(found)),
         "",
@@ -132,4 +133,4 @@ def _lines(table: Table) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(inert(" ".join(cell.split())) for cell in cells) + " |"

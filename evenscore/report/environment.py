@@ -6,9 +6,11 @@ Law: whatever the records hold, it is text on the page; only what this package d
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evenscore.reading import open_regular
 from evenscore.report import words
 
 MARK = '<meta name="generator" content="evenscore">'
@@ -18,6 +20,15 @@ MARK = '<meta name="generator" content="evenscore">'
 def render(template: str, **values: object) -> str:
     """The page that a template of this package makes of some values."""
     return _environment().get_template(template).render(mark=MARK, **values)
+
+
+def is_page(path: Path) -> bool:
+    """Whether it is a file that begins like a page of this package."""
+    try:
+        with open_regular(path) as file:
+            return MARK.encode() in file.read(2000)
+    except OSError:
+        return False
 
 
 @cache

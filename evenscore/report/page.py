@@ -14,18 +14,14 @@ from evenscore.report.environment import render
 from evenscore.report.figures import galleries
 from evenscore.report.records import BalanceReport
 
-MOST_DOUBTS = 12
-
 
 def balance_page(report: BalanceReport) -> str:
     """The page as HTML text."""
-    doubts = words.doubts(report)
     return render(
         "page.html",
         report=report,
         summary=words.summary(report),
-        doubts=doubts[:MOST_DOUBTS],
-        more_doubts=len(doubts) - MOST_DOUBTS,
+        doubts=words.doubts(report),
         limits=words.LIMITS,
         galleries=galleries(report.classes),
         size_chart=charts.size_chart(report.classes),

@@ -20,7 +20,6 @@ from evenscore.report.table import TableClass, TableReport
 from evenscore.report.table_charts import distance_chart, pair_map, shares_chart
 from evenscore.report.words import number
 
-MOST_DOUBTS = 12
 MOST_CLASSES = 12
 """Classes whose columns are drawn, the smallest first."""
 MOST_COLUMNS = 24
@@ -44,13 +43,11 @@ class ClassView:
 def table_page(report: TableReport) -> str:
     """The page as HTML text."""
     made = sorted((each for each in report.classes if each.made), key=lambda each: each.real)
-    doubts = table_words.doubts(report)
     return render(
         "table.html",
         report=report,
         summary=table_words.summary(report),
-        doubts=doubts[:MOST_DOUBTS],
-        more_doubts=len(doubts) - MOST_DOUBTS,
+        doubts=table_words.doubts(report),
         limits=table_words.LIMITS,
         size_chart=charts.size_chart([_sizes(each) for each in report.classes]),
         gains=[gain_table(report, gain) for gain in report.gains],

@@ -6,6 +6,7 @@ Law: every number in a sentence is one of the records or a sum over them. A clas
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ def plain(text: str) -> str:
     """Text on one line, that any file can hold: white space to blanks, control, direction and surrogate marks to U+FFFD."""
     kept = (" " if c.isspace() else c for c in text)
     return "".join("\ufffd" if c in _BIDI or unicodedata.category(c) in ("Cc", "Cs") else c for c in kept)
+
+
+def inert(text: str) -> str:
+    """Text on one line of Markdown, in a cell too, that makes no element, link, picture or further cell."""
+    return re.sub(r"([\\|]|(?<=\])[(\[])", r"\\\1", plain(text).replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def number(n: float) -> str:

@@ -1,6 +1,7 @@
 """The parameters that all three estimators share, their constraints in scikit-learn's words, and what they say together.
 
-Law: an estimator stores its parameters as they were given and looks at them when it is fitted; a wrong one is a ValueError.
+Law: an estimator stores its parameters as they were given and looks at them when it is fitted; a wrong one is scikit-learn's
+InvalidParameterError, which is a ValueError and tells them from data that cannot be used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from evenscore.errors import UsageError
 from evenscore.networks import NETWORKS
@@ -41,7 +42,7 @@ def fit_settings(estimator: Any, seed: int) -> FitSettings:
     """How the model of an estimator is fitted.
 
     Raises:
-        ValueError: an objective that is not known, or settings that it does not have.
+        InvalidParameterError: an objective that is not known, or settings that it does not have.
     """
     try:
         return FitSettings(
@@ -55,7 +56,7 @@ def fit_settings(estimator: Any, seed: int) -> FitSettings:
             seed=seed,
         )
     except UsageError as error:
-        raise ValueError(str(error)) from None
+        raise InvalidParameterError(str(error)) from None
 
 
 def table_settings(estimator: Any) -> TableSettings:

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from evenscore import records
-from evenscore.checkpoint import Checkpoint, make_folder, point, save_checkpoint, write_atomic
+from evenscore.checkpoint import Checkpoint, make_folder, save_checkpoint, write_atomic
 from evenscore.configuration import objective_name
 from evenscore.errors import CheckpointError, RunError
 from evenscore.objectives import Objective
@@ -114,10 +114,8 @@ def _write_run(trained: Trained, path: Path) -> None:
     }
     both = {f"{part}.{key}": value.clone() for part in ("model", "ema") for key, value in tensors.items()}
     step = trained.config.steps or 0
-    name = save_checkpoint(
-        run.checkpoints, step, Checkpoint(both, {"step": step, "seconds": 0.0, "best": 0.0, "drawn": 0})
-    )
-    point(run.checkpoints, "best", name)
+    state = {"step": step, "seconds": 0.0, "best": 0.0, "drawn": 0}
+    save_checkpoint(run.checkpoints, step, Checkpoint(both, state), pointers=("best",))
 
 
 def _plain(value: Any) -> Any:

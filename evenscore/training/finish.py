@@ -24,11 +24,11 @@ from evenscore.checkpoint import (
     Checkpoint,
     load_checkpoint,
     make_folder,
-    point,
     save_checkpoint,
     unwritable,
     write_atomic,
 )
+from evenscore.confined import inside
 from evenscore.data import Dataset
 from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.errors import RunError
@@ -182,16 +182,16 @@ class Finisher:
         return Run.open(out)
 
     def _fill(self, folder: Path, heads: Heads, report: dict[str, Any]) -> None:
+        inside(self.run.path, "config.yaml", "metrics.jsonl", "classifier")
         for name in ("config.yaml", "metrics.jsonl"):
             shutil.copy(self.run.path / name, folder / name)
         if (self.run.path / "classifier").is_dir():
-            shutil.copytree(self.run.path / "classifier", folder / "classifier")
+            shutil.copytree(self.run.path / "classifier", folder / "classifier", symlinks=True)
         trained = load_checkpoint(self.run.checkpoints)
         tensors = {key: value for key, value in trained.tensors.items() if key.startswith("ema.")}
         state = {**trained.state, "heads": records.write(self.how), "k0": heads.k0, "seed": self.seed}
         kept = Checkpoint({**tensors, HEADS: self.correction(heads)}, state)
-        name = save_checkpoint(folder / "checkpoints", int(trained.state["step"]), kept)
-        point(folder / "checkpoints", "best", name)
+        save_checkpoint(folder / "checkpoints", int(trained.state["step"]), kept, pointers=("best",))
         write_atomic(folder / FINISHED, json.dumps(report, indent=1).encode())
 
     def correction(self, heads: Heads) -> Tensor:

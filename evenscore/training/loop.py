@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, point, pointed, save_checkpoint
+from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, pointed, save_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Augmentation, Dataset, Loader
 from evenscore.denoisers.base import Denoiser
@@ -254,9 +254,8 @@ class Trainer:
         state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, "rescues": self.rescues}
         state |= self.best.state()
         self.run.log(record)
-        name = save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state))
-        if self.best.step == self.step:
-            point(self.run.checkpoints, "best", name)
+        pointers = ("best",) if self.best.step == self.step else ()
+        save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state), pointers=pointers)
 
     def _judged(self) -> dict[str, Any]:
         """The record of a checkpoint: losses of its averaged weights, by class too, and which checkpoint is best."""

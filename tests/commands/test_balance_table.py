@@ -232,6 +232,24 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(
     assert not (tmp_path / "page.csv").exists()
 
 
+def test_a_page_that_a_killed_command_left_without_its_table_is_written_again(
+    cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = (tmp_path / name for name in ("whole", "broken"))
+    for folder in (whole, broken):
+        folder.mkdir()
+    assert cli("balance", table, *QUICK, "--out", whole / "out.csv").code == 0
+    (broken / "out.html").write_bytes((whole / "out.html").read_bytes())
+    (broken / "out.tsv").write_text("a table of that name")
+    cli("balance", table, *QUICK, "--out", broken / "out.csv").assert_refused(3, "out.html exists")
+    (broken / "out.tsv").unlink()
+    assert cli("balance", table, *QUICK, "--out", broken / "out.csv").code == 0
+    assert (broken / "out.csv").read_bytes() == (whole / "out.csv").read_bytes()
+    (broken / "out.csv").unlink()
+    (broken / "out.csv").symlink_to("nowhere.csv")
+    cli("balance", table, *QUICK, "--out", broken / "out.csv").assert_refused(3, "out.csv exists")
+
+
 NO_FRAUD = [record[:-1] for record in rows()]
 TABLES: list[tuple[bytes | list[list[str]], int, str]] = [
     (b"", 3, "is empty: give a header"),
@@ -343,5 +361,29 @@ def test_with_the_over_sampler_itself(cli: Cli, table: Path, tmp_path: Path, mon
     for place in (0, 2, 3):
         assert {record[place] for record in made} <= {record[place] for record in real}
     assert all(20 <= int(record[4]) <= 55 for record in made)
-    refused = cli("balance", table, *QUICK, "--out", tmp_path / "x.csv", "--objective", "cbdmm")
-    refused.assert_refused(3, "cannot be learned from")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("correction=sometimes", "The 'correction' parameter of ScoreOverSampler must be a str among"),
+        ("steps=0", "must be an int in the range [1, inf) or None. Got 0 instead"),
+        ("guidance=.nan", "must be a float in the range (-inf, inf). Got nan instead"),
+        ("n_jobs=many", "Got 'many' instead"),
+        ("objective=cbdmm", "cannot be used: unknown objective 'cbdmm': did you mean 'cbdm'?"),
+        ("objective={name: cbdm, taau: 1}", "unknown key 'taau': did you mean 'tau'?"),
+        ("objective={name: cbdm, tau: -1}", "tau must be at least 0"),
+        ("objective={", "--set objective='{' cannot be read (expected the node content"),
+        ("objective=&a [*a]", "aliases are not read"),
+        ("minutes=soon", "minutes=soon cannot be used: minutes must be a number above 0"),
+        ("minutes=.nan", "minutes must be a number above 0"),
+    ],
+)
+def test_settings_that_the_over_sampler_refuses(
+    cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, words: str
+) -> None:
+    pytest.importorskip("imblearn")
+    monkeypatch.delitem(sys.modules, "evenscore.sklearn")
+    refused = cli("balance", table, *QUICK, "--out", tmp_path / "out.csv", "--set", setting)
+    refused.assert_refused(2, words)
+    assert not (tmp_path / "out.csv").exists()
