@@ -14,8 +14,9 @@ its label has no regulariser (originally one coin decides for the whole batch). 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from evenscore.objectives.coupling import Coupled, Coupling
 from evenscore.objectives.weighting import WEIGHTINGS
@@ -50,6 +51,8 @@ class CBDM(Coupled):
     rows: float = 1.0
     source: ClassVar[str] = "Qin et al. 2023, eq. 4"
     forwards: ClassVar[float] = 2.0
+    backwards: ClassVar[float] = 2.0
+    neutral: ClassVar[Mapping[str, Any]] = {"tau": 0.0}
 
     def __post_init__(self) -> None:
         check_name("law", self.law, LAWS)

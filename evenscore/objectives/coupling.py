@@ -31,6 +31,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,8 +39,8 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import ClassMoments, Noised, Objective, Terms, per_sample
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.base import ClassMoments, Noised, Terms, per_sample
+from evenscore.objectives.layered import Layered, Seen
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.prediction import Prediction
 from evenscore.records import check, check_name
@@ -178,21 +179,17 @@ class Coupling:
         return self.similar
 
 
-class Coupled(Objective):
-    """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses.
+class Coupled(Layered):
+    """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses."""
 
-    Attributes:
-        weighting: weighting of the denoising term over noise levels.
-    """
+    direction: ClassVar[str] = "pull"
 
-    weighting: str
+    def added(self, seen: Seen) -> Terms:
+        return self.pull()(seen.denoiser, seen.prediction, seen.batch, seen.labels, seen.generator)
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        return {**terms, **self.pull()(denoiser, prediction, batch, labels, generator)}
+    def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
+        """``pull``: u of the module's law, on the squared distance of noise predictions."""
+        return {"pull": TIME_WEIGHTS[self.pull().time_weight](log_snr)}
 
     @abstractmethod
     def pull(self) -> Coupling:
