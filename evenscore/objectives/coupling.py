@@ -17,6 +17,7 @@ Laws Q of the other label:
 * ``uniform``: drawn, ``1 / K`` for each label; ``uniform-enumerated``: all the others, each ``1 / K``, which is its
   expectation;
 * ``train``: drawn as in the training set; ``sqrt``: in proportion to the square roots of the counts;
+* ``boosted:P``: drawn in proportion to ``n_y^(1 - P)``: ``train`` at 0, ``uniform`` at 1, and above 1 mostly small classes;
 * ``similarity``: drawn, near classes more than far ones, see :func:`similarity`;
 * ``null``: always the null label, that is the prediction without a label.
 
@@ -46,6 +47,7 @@ from evenscore.prediction import Prediction
 from evenscore.records import check, check_name
 
 DRAWN = ("uniform", "train", "sqrt")
+BOOSTED = "boosted:"
 LAWS = (*DRAWN, "uniform-enumerated", "similarity", "null")
 STRENGTH_RULES = ("constant", "by-count")
 RAMP = 0.1
@@ -57,7 +59,7 @@ class Coupling:
     """The pull on a batch.
 
     Attributes:
-        law: law Q of the other label, one of :data:`LAWS`.
+        law: law Q of the other label, one of :data:`LAWS`, or ``boosted:P``.
         strength: factor of the pull; under ``by-count`` it is kappa.
         strength_rule: ``constant``, or ``by-count``: ``strength / n_y`` for a row of a class with ``n_y`` training samples.
         time_weight: u, one of :data:`~evenscore.objectives.time_weight.TIME_WEIGHTS`.
@@ -81,7 +83,8 @@ class Coupling:
     similar: Tensor | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_name("coupling", self.law, LAWS)
+        if not self.law.startswith(BOOSTED):
+            check_name("coupling", self.law, LAWS)
         check_name("strength_rule", self.strength_rule, STRENGTH_RULES)
         check_name("time_weight", self.time_weight, TIME_WEIGHTS)
         check("gamma", self.gamma, self.gamma >= 0, "at least 0")

@@ -1,9 +1,9 @@
 """Objectives in layers, so that one can add to another: at which levels, towards what, how much each row counts, what is added.
 
-    t     <- times(batch)                      where a row is noised (default: where it is)
-    x0    <- aim(batch)                        what a row aims at (default: the sample that was noised)
-    L     =  row_weights(batch) * denoising loss      what each row counts (default: 1)
-          +  added(seen)                       further terms, from the one prediction that the denoising loss has made
+    t     <- times(batch)                           where a row is noised (default: where it is)
+    x0    <- aim(batch)                             what a row aims at (default: the sample that was noised)
+    L     =  row_weights(batch) * denoising loss    what each row counts (default: 1)
+          +  added(seen)                            further terms, from the prediction that the denoising loss has made
 
 Law: :func:`layered` runs any number of objectives over one prediction. One alone gives the terms that it gives by itself;
 a layer that is left at its default changes nothing, bit for bit.
@@ -103,7 +103,8 @@ def layered(
     """Terms of some objectives together, over one prediction.
 
     Args:
-        parts: by the prefix of their terms' and their memory's names. The first computes the denoising loss.
+        parts: by the prefix of their terms' and their memory's names. One that gives ``denoise`` computes the
+            denoising loss, or the first.
         denoiser: what learns.
         batch: the noised batch.
         labels: the training law.
@@ -118,7 +119,8 @@ def layered(
         prediction, latents = denoiser.observe(batch.x_t, batch.t, batch.y_in)
     else:
         prediction, latents = denoiser.predict(batch.x_t, batch.t, batch.y_in), None
-    loss = next(iter(parts.values())).denoise(denoiser, prediction, batch)
+    first = next((part for part in parts.values() if gives(part, "denoise")), next(iter(parts.values())))
+    loss = first.denoise(denoiser, prediction, batch)
     for prefix, part in parts.items():
         weight = part.row_weights(replace(batch, memory=own[prefix]), labels)
         loss = loss if weight is None else weight.to(loss) * loss
