@@ -17,8 +17,8 @@ from evenscore.data.loader import POLICIES
 from evenscore.errors import DataError, UsageError
 from evenscore.networks import NETWORKS, PLAYERS
 from evenscore.objectives import Denoising, Objective
-from evenscore.objectives.naming import objective_name, read_objective, write_objective
 from evenscore.objectives.levels import NOISE_LAWS
+from evenscore.objectives.naming import objective_name, read_objective, write_objective
 from evenscore.process import PROCESSES
 from evenscore.reading import parse_yaml, read_text
 

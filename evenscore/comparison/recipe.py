@@ -171,7 +171,9 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     objective = {
         name: value
         for key, given in record.get("objective", {}).items()
-        for name, value in ({f"{key}.{k}": v for k, v in given.items()} if isinstance(given, dict) else {key: given}).items()
+        for name, value in (
+            {f"{key}.{k}": v for k, v in given.items()} if isinstance(given, dict) else {key: given}
+        ).items()
     }
     rest = {key: value for key, value in record.items() if key != "objective"}
     return {"objective": objective.pop("name", "denoising"), **objective, **rest}

@@ -47,7 +47,7 @@ class Denoiser(nn.Module, ABC):
         return prediction
 
     def observe(self, x_t: Tensor, t: Tensor, y: Tensor) -> tuple[Prediction, Tensor]:
-        """:meth:`predict`, and latents (B, F) float32 of the same pass: what the middle of the network makes of each row.
+        """:meth:`predict`, and latents (B, F) of the same pass: what the middle of the network makes of each row.
 
         Raises:
             UsageError: it has none, or none that all labels share.

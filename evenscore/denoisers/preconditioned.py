@@ -78,7 +78,7 @@ class Preconditioned(Denoiser):
 
     def observe(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> tuple[Prediction, Tensor]:
         raw, latents = observer(self.backbone).observe(*self.seen(x_t, t), y, extra)
-        return self._said(raw, x_t, t), latents.float()
+        return self._said(raw, x_t, t), latents.to(x_t.dtype)
 
     def predict_general(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> Prediction:
         if not isinstance(self.backbone, Reserved):

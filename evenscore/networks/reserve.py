@@ -57,7 +57,9 @@ class Reserved(nn.Module):
         found = {}
         for name, outer, inner in zip(self.names, self.outer, self.inner, strict=True):
             general = self.backbone.get_parameter(name)
-            found[name] = general + (self.scale * outer @ inner).reshape(general.shape).to(general.dtype)
+            added = (self.scale * outer @ inner).reshape(general.shape)
+            # Laid out in memory as the weight is: convolutions then sum in the same order.
+            found[name] = torch.empty_like(general).copy_(added).add_(general)
         return found
 
     def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:

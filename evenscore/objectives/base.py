@@ -87,7 +87,7 @@ class Objective(ABC):
         forwards: denoiser evaluations per training step and row at the default settings, with or without a gradient.
         backwards: how many of them a gradient goes back through.
         neutral: settings at which it is plain denoising exactly.
-        couples_rows: whether the terms of a row depend on the other rows of its batch.
+        couples_rows: whether the terms of a row depend on the other rows of its batch at the default settings.
         needs_null: whether it uses predictions without a label, so that training must drop some labels.
         needs_latents: whether it uses latents, so that all labels must share one network.
         needs_reserve: whether it trains capacity that is reserved in the network, so that all labels must share one.
@@ -109,6 +109,10 @@ class Objective(ABC):
     def cost(self) -> Cost:
         """What a step costs for each row, at the default settings."""
         return Cost(self.forwards, self.backwards)
+
+    def independent(self) -> bool:
+        """Whether the terms of a row depend on that row alone, for the same draws."""
+        return not self.couples_rows
 
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
         """How strongly each of its own terms acts at noise levels: name -> weights (n,), strength and class left out."""

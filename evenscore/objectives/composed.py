@@ -52,7 +52,9 @@ class Composed(Objective):
     def __post_init__(self) -> None:
         if len(self.named) < 2 or len(self.named) < len(self.parts):
             given = "+".join(name for name, _ in self.parts)
-            raise UsageError(f"objective {given!r} cannot be combined: give at least two different ones, such as cbdm+coral")
+            raise UsageError(
+                f"objective {given!r} cannot be combined: give at least two different ones, such as cbdm+coral"
+            )
         for name, part in self.parts:
             if not isinstance(part, Layered):
                 raise UsageError(
@@ -84,6 +86,9 @@ class Composed(Objective):
         """One evaluation, and what each part needs beyond it."""
         costs = [part.cost() for part in self.named.values()]
         return Cost(1 + sum(c.forwards - 1 for c in costs), 1 + sum(c.backwards - 1 for c in costs))
+
+    def independent(self) -> bool:
+        return all(part.independent() for part in self.named.values())
 
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
         found = {}
@@ -136,7 +141,9 @@ class Composed(Objective):
                 )
         reserving = [name for name, part in self.named.items() if part.needs_reserve]
         if len(reserving) > 1:
-            raise UsageError(f"objectives {reserving[0]} and {reserving[1]} both reserve capacity: give only one of them")
+            raise UsageError(
+                f"objectives {reserving[0]} and {reserving[1]} both reserve capacity: give only one of them"
+            )
 
     def _check_weighting(self) -> None:
         first, *others = self.parts

@@ -191,8 +191,13 @@ class Coupled(Layered):
         return self.pull()(seen.denoiser, seen.prediction, seen.batch, seen.labels, seen.generator)
 
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
-        """``pull``: u of the module's law, on the squared distance of noise predictions."""
-        return {"pull": TIME_WEIGHTS[self.pull().time_weight](log_snr)}
+        """``pull`` and ``commitment``: u of the module's law, on the squared distance of noise predictions."""
+        weight = TIME_WEIGHTS[self.pull().time_weight](log_snr)
+        return {"pull": weight, "commitment": weight}
+
+    def independent(self) -> bool:
+        """Whether all rows are evaluated: which of them are drawn depends on all weights."""
+        return self.pull().rows == 1 or self.pull().strength == 0
 
     @abstractmethod
     def pull(self) -> Coupling:

@@ -151,4 +151,3 @@ def denoising_loss(
     rate = expand(denoiser.process.log_snr_rate(batch.t), batch.x0)
     weight = x0_weight(weighting, log_snr, denoiser.data_std, snr_cap, rate)
     return per_sample(weight * (prediction.x0 - batch.x0).square())
-

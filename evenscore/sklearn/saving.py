@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError
 
-from evenscore import records
 from evenscore.checkpoint import Checkpoint, make_folder, point, save_checkpoint, write_atomic
 from evenscore.errors import CheckpointError, RunError
 from evenscore.objectives import Objective
