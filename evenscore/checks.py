@@ -111,7 +111,7 @@ def check_objective(objective: Objective) -> tuple[str, ...]:
 def _documented(case: Case) -> str:
     parts = case.given.named.values() if isinstance(case.given, Composed) else (case.given,)
     for part in parts:
-        if not is_dataclass(part) or not part.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        if not is_dataclass(part) or not part.__dataclass_params__.frozen:
             return f"{type(part).__name__} is no frozen dataclass: decorate it with @dataclass(frozen=True)"
         if not getattr(part, "source", ""):
             return (
@@ -176,11 +176,11 @@ def _rows_alone(case: Case) -> str:
     if not case.objective.independent():
         return ""
     denoiser, batch, other = case.denoiser(torch.float64), make_batch(torch.float64), make_batch(torch.float64, seed=1)
-    first = torch.arange(ROWS) < 1
-    mixed = replace(
-        batch,
-        **{key: torch.where(first[:, None], getattr(batch, key), getattr(other, key)) for key in ("x0", "eps", "x_t")},
+    first = (torch.arange(ROWS) < 1)[:, None]
+    x0, eps, x_t = (
+        torch.where(first, a, b) for a, b in ((batch.x0, other.x0), (batch.eps, other.eps), (batch.x_t, other.x_t))
     )
+    mixed = replace(batch, x0=x0, eps=eps, x_t=x_t)
     one, two = case.terms(denoiser, batch), case.terms(denoiser, mixed)
     for name in one:
         if not abs(float((one[name] - two[name])[0].detach())) <= TIGHT:
@@ -205,8 +205,7 @@ def _neutral(case: Case) -> str:
 def neutral(objective: Objective) -> Objective:
     """The objective at its neutral settings."""
     if isinstance(objective, Composed):
-        parts = [(name, neutral(part)) for name, part in objective.parts]
-        return replace(objective, parts=tuple(parts))
+        return replace(objective, parts=tuple((name, replace(part, **part.neutral)) for name, part in objective.parts))  # type: ignore[type-var]
     changed: Objective = replace(objective, **objective.neutral)  # type: ignore[type-var]
     return changed
 

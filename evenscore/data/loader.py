@@ -5,8 +5,8 @@ every sample exactly once per epoch; ``uniform`` gives each class B/K places in 
 many over time, and shows every sample of a class once before any of them again; ``sqrt`` draws labels in proportion
 to the square root of the count, ``capped`` in proportion to the count but at most 50 (so classes of 50 and more are alike,
 and no sample of a smaller class is shown more often than one of a class of 50), and samples of a label without repetition
-inside the batch while there are enough. ``pairs`` draws labels as ``capped`` does, each for two places (one for three in a batch
-of an odd number, or for one in a batch of one), so that every sample has another one of its class in its batch.
+inside the batch while there are enough. ``pairs`` draws labels as ``capped`` does, each for two places (one of them for three
+where the number of places is odd), so that every sample has another one of its class in its batch.
 """
 
 from __future__ import annotations

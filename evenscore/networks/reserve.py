@@ -5,8 +5,8 @@
 with a convolution's weight seen as a matrix of d output channels by k = inputs times kernel (the low-rank form of Hu et al.
 2022, "LoRA"). The weights are computed, not hooked in: the backbone runs once with W in place of W_g.
 
-Laws: with B = 0 the network is its backbone bit for bit. :meth:`Reserved.merged` is a plain backbone, without further cost, whose
-output is that of the network it was made of.
+Laws: with B = 0 the network is its backbone bit for bit. :meth:`Reserved.merged` is a plain backbone, without further cost,
+whose output is that of the network it was made of.
 """
 
 from __future__ import annotations

@@ -120,9 +120,11 @@ class Objective(ABC):
 
     def equip(self, denoiser: Denoiser) -> None:
         """Add to a fresh denoiser what is trained with it, such as a projection."""
+        return None
 
     def release(self, denoiser: Denoiser) -> None:
         """Take from a trained denoiser what :meth:`equip` added; what it predicts stays the same."""
+        return None
 
     @abstractmethod
     def __call__(

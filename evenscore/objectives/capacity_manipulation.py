@@ -5,8 +5,8 @@
 
     w_con(y) = C n_y / sum_c n_c,        w_div(y) = C / ( n_y sum_c 1 / n_c ),        c_y = w_con w_con(y) - w_div w_div(y),
 
-the paper's loss is ``denoising + strength c_y |h - h_g|^2``: for large classes c > 0 and the reserve is to say nothing of its own,
-for small ones c < 0 and it is to differ. Where c < 0 that has no lower bound; here the distance stops counting at ``margin``:
+the paper's loss is ``denoising + strength c_y |h - h_g|^2``: for large classes c > 0 and the reserve is to add nothing, for
+small ones c < 0 and it is to differ. Where c < 0 that has no lower bound; here the distance stops counting at ``margin``:
 
     strength c_y d                   where c_y >= 0,      d = |h - h_g|^2, a mean over the elements
     strength |c_y| max(0, margin - d)    where c_y < 0,

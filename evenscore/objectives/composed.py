@@ -91,7 +91,7 @@ class Composed(Objective):
         return all(part.independent() for part in self.named.values())
 
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
-        found = {}
+        found: dict[str, Tensor] = {}
         for prefix, part in self._prefixed().items():
             found |= {prefix + name: weight for name, weight in part.level_weights(log_snr).items()}
         return found

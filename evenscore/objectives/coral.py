@@ -1,7 +1,7 @@
-"""Contrastive latents: what the middle of the network makes of samples is pulled together inside a class and apart between them.
+"""Contrastive latents: what the middle of the network makes of samples is pulled together inside a class, and classes apart.
 
-CORAL, contrastive latent separation for long-tailed diffusion (NeurIPS 2025): with u the latents of the pass that denoises, through one linear layer, at unit
-length, and ``t/T`` of the reference schedule as a function of log SNR,
+CORAL, contrastive latent separation for long-tailed diffusion (NeurIPS 2025): with u the latents of the pass that denoises,
+through one linear layer, at unit length, and ``t/T`` of the reference schedule as a function of log SNR,
 
     L = denoising + strength exp( (1 - t/T) / tau_r ) SupCon(u, y; temperature)
 

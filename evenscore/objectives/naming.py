@@ -3,10 +3,11 @@
     {"name": "cbdm", "tau": 0.5}                                              one objective
     {"name": "cbdm+coral", "cbdm": {"tau": 0.5}, "coral": {"width": 64}}      several as one
 
-A setting may also stand beside the others of a configuration: as ``tau``, where only one part has it, or as ``cbdm.tau``. What all
-parts share (:data:`SHARED`) is set for all.
+A setting may also stand beside the others of a configuration: as ``tau``, where only one part has it, or as ``cbdm.tau``. What
+all parts share (:data:`SHARED`) is set for all.
 
-Law: ``read_objective(write_objective(objective)) == objective``; a misspelt or ambiguous key is an error that says which are meant.
+Law: ``read_objective(write_objective(objective)) == objective``; a misspelt or ambiguous key is an error that says what could
+be meant.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ the label frequencies of the training set:
 * ``t2h``: z is accepted where ``q(y_z) >= q(y_i)``, so rows of small classes aim at samples of larger ones;
 * ``h2t``: where ``q(y_z) <= q(y_i)``;
 * ``full``: always; ``none``: never, which is plain denoising;
-* ``soft``: always, and z is drawn in proportion to ``p(j | i) (q(y_j) / q(y_i))^ratio_power``. Since ``q(y_i)`` is the same for all j,
-  this is the posterior under a prior of ``q^ratio_power``: above 0 it leans to large classes, below 0 to small ones, 0 is ``full``.
+* ``soft``: always, and z is drawn in proportion to ``p(j | i) (q(y_j) / q(y_i))^ratio_power``. Since ``q(y_i)`` is the same
+  for all j, this is the posterior under a prior of ``q^ratio_power``: above 0 it leans to large classes, below 0 to small
+  ones, and 0 is ``full``.
 
-The target is ``eps' = (x_t - alpha x0_z) / sigma``, that is, ``x0_z`` in place of ``x0_i``; the label stays ``y_i``. Rows without
-their label are treated alike, by the class that they have.
+The target is ``eps' = (x_t - alpha x0_z) / sigma``, that is, ``x0_z`` in place of ``x0_i``; the label stays ``y_i``. Rows
+without their label are treated alike, by the class that they have.
 
 What the target is on average (derived). Over data of class shares pi, with ``m_k = E[x0 | x_t, k]`` and P the posterior of
 the class of what was noised, the mean target of a row of class y is
