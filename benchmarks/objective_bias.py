@@ -140,7 +140,7 @@ def alignment(aims: Tensor, level: float) -> Tensor:
 
 
 def separation(aims: Tensor, level: float) -> Tensor:
-    """Two labels that push each other while nearer than the margin: ``h_y = (e_y - w h_other) / (1 - w)``, ``w = strength u``."""
+    """Two labels that push each other below the margin: ``h_y = (e_y - w h_other) / (1 - w)``, ``w = strength u``."""
     w = STRENGTH * level
     system = torch.tensor([[1 - w, w], [w, 1 - w]], dtype=torch.float64)
     return torch.cat([torch.linalg.solve(system, aims[:2]), aims[2:]])
