@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evenscore.balancing import BalanceConfig, balance
+    from evenscore.checks import check_objective
     from evenscore.comparison import ComparisonConfig, compare
     from evenscore.configuration import TrainConfig
     from evenscore.data import Dataset, load
@@ -34,6 +35,7 @@ _HOME = {
     "Sampler": "evenscore.sampling",
     "TrainConfig": "evenscore.configuration",
     "balance": "evenscore.balancing",
+    "check_objective": "evenscore.checks",
     "compare": "evenscore.comparison",
     "decode": "evenscore.likelihood",
     "encode": "evenscore.likelihood",
@@ -57,6 +59,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "balance",
+    "check_objective",
     "compare",
     "decode",
     "encode",

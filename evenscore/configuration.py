@@ -6,7 +6,6 @@ and a misspelt key is an error that names the nearest key.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +14,16 @@ from typing import Any
 from evenscore import records
 from evenscore.data.augment import AUGMENTATIONS
 from evenscore.data.loader import POLICIES
-from evenscore.errors import DataError, UsageError, shown, unknown
+from evenscore.errors import DataError, UsageError
 from evenscore.networks import NETWORKS, PLAYERS
-from evenscore.objectives import OBJECTIVES, Denoising, Objective
+from evenscore.objectives import Denoising, Objective
 from evenscore.objectives.levels import NOISE_LAWS
+from evenscore.objectives.naming import objective_name, read_objective, write_objective
 from evenscore.process import PROCESSES
 from evenscore.reading import parse_yaml, read_text
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+__all__ = ["PRECISIONS", "TrainConfig", "objective_name", "parse_settings", "read_config_file"]
 COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
 
 
@@ -98,7 +99,11 @@ class TrainConfig:
                 self.noise == "uniform",
                 "uniform with weighting=likelihood (or give noise=log-snr with weighting=simple, which is less noisy)",
             )
-        if self.objective.needs_null:
+        for what in ("latents", "reserve"):
+            if self.objective.needs(what):
+                expected = f"shared or trunk with objective {objective_name(self.objective)}, which needs one network"
+                records.check("players", self.players, self.players != "separate", expected)
+        if self.objective.needs("null"):
             expected = (
                 f"above 0 with objective {objective_name(self.objective)}, which uses predictions without a label"
             )
@@ -127,8 +132,8 @@ class TrainConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values, the objective as a mapping with its ``name``."""
-        plain = records.write(self)
-        return {**plain, "objective": {"name": objective_name(self.objective), **records.write(self.objective)}}
+        plain = {key: value for key, value in vars(self).items() if key != "objective"}
+        return {"objective": write_objective(self.objective), **plain}
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> TrainConfig:
@@ -137,42 +142,10 @@ class TrainConfig:
         Raises:
             UsageError: an unknown key, objective or value.
         """
-        rest = dict(given)
-        chosen = _objective_settings(rest.pop("objective", {}))
-        kind = _objective_kind(str(chosen.pop("name", "denoising")))
-        own, theirs = records.fields_of(cls), records.fields_of(kind)
-        for key in rest:
-            if key not in own and key not in theirs:
-                raise unknown("key", str(key), [*own, *theirs])
-        beside = {key: rest.pop(key) for key in list(rest) if key in theirs and key not in own}
-        return records.read(cls, rest | {"objective": records.read(kind, chosen | beside)})
-
-
-def objective_name(objective: Objective) -> str:
-    """The registered name of an objective's class, or ``module:Class`` of one from elsewhere."""
-    kind = type(objective)
-    names = [name for name, registered in OBJECTIVES.items() if registered is kind]
-    return names[0] if names else f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _objective_settings(given: Any) -> dict[str, Any]:
-    """The mapping of an objective from its name, or from a mapping with its ``name``."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    if not isinstance(given, str):
-        raise UsageError(f"objective={shown(given)} cannot be used: give a name, or a mapping with the key name")
-    return {"name": given}
-
-
-def _objective_kind(name: str) -> type[Objective]:
-    """The class of a registered name, or of ``module:Class`` when that module is imported (none is imported here)."""
-    module, colon, path = name.partition(":")
-    found = getattr(sys.modules.get(module), path, None) if colon else OBJECTIVES.get(name)
-    if isinstance(found, type) and issubclass(found, Objective):
-        return found
-    if colon:
-        raise UsageError(f"objective {name!r} is not known here: import {module} first, or use a registered objective")
-    raise unknown("objective", name, OBJECTIVES)
+        own = records.fields_of(cls)
+        beside = {str(key): value for key, value in given.items() if key not in own}
+        objective = read_objective(given.get("objective", {}), beside, own)
+        return records.read(cls, {key: given[key] for key in own if key in given} | {"objective": objective})
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from evenscore.errors import DataError, UsageError, shown, unknown
 MOST_SAMPLES = 100_000_000
 """Samples of all classes that can be asked for at once."""
 GROUPS = ("head", "medium", "tail")
-RULES = ("train", "uniform", "sqrt", "tempered:T", "capped:M")
+RULES = ("train", "uniform", "sqrt", "tempered:T", "capped:M", "boosted:P")
 
 
 def check_total(counts: Sequence[int]) -> None:
@@ -78,9 +78,11 @@ class LabelDistribution:
         ``train``: as found. ``uniform``: every class alike. ``sqrt``: proportional to the square root of the count.
         ``tempered:T``: proportional to count ** (1/T); T = 1 is ``train``, T = 2 ``sqrt``, large T approaches ``uniform``.
         ``capped:M``: proportional to min(count, M); classes of M and more are alike, smaller ones as found.
+        ``boosted:P``: proportional to count ** (1 - P); P = 0 is ``train``, 1 ``uniform``, and above 1 small classes are
+        likelier than large ones.
 
         Raises:
-            UsageError: an unknown rule, or a temperature or cap that is not a number above 0.
+            UsageError: an unknown rule, a temperature or cap that is not a number above 0, or a power outside 0 to 10.
         """
         return normalise(_power(rule, self.counts))
 
@@ -125,10 +127,24 @@ def _power(rule: str, counts: Sequence[int]) -> Tensor:
         return present * count.clamp_min(1) ** (1 / _number(rule))
     if rule.startswith("capped:"):
         return count.clamp_max(_number(rule))
+    if rule.startswith("boosted:"):
+        return present * count.clamp_min(1) ** (1 - _boost(rule))
     powers = {"train": 1.0, "sqrt": 0.5, "uniform": 0.0}
     if rule not in powers:
         raise unknown("label law", rule, RULES)
     return present * count.clamp_min(1) ** powers[rule]
+
+
+def _boost(rule: str) -> float:
+    """The power of a rule ``boosted:P``."""
+    text = rule.partition(":")[2]
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 10:
+        raise UsageError(f"label law {rule!r}: {text!r} is not a number from 0 to 10: write for example boosted:1.5")
+    return value
 
 
 def _number(rule: str) -> float:

@@ -264,13 +264,19 @@ class Run:
         write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in kept).encode())
 
     def network(self) -> Preconditioned:
-        """A fresh, untrained denoiser as the configuration describes it."""
+        """A fresh, untrained denoiser as the configuration describes it, without what its objective trains beside it."""
         condition = CONDITION if self.config.augmentation != "none" else 0
         shape, classes, config = self.card.shape, len(self.card.class_names), self.config
         backbone = build_network(config.network, shape, classes, condition, config.dropout, config.players, config.rank)
         process = PROCESSES[config.process]()
         mean, std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
         return Preconditioned(backbone, process, classes, shape, mean, std)
+
+    def equipped(self) -> Preconditioned:
+        """The same with what its objective trains beside it: what training starts from."""
+        denoiser = self.network()
+        self.config.objective.equip(denoiser)
+        return denoiser
 
     def denoiser(self, pointer: str = "last") -> Preconditioned:
         """The trained denoiser with its averaged weights, for sampling.
@@ -283,7 +289,11 @@ class Run:
         """
         checkpoint = load_checkpoint(self.checkpoints, pointer)
         denoiser = self.network()
+        bare = {f"ema.{key}" for key in denoiser.state_dict()}
+        if any(key not in bare for key in checkpoint.tensors if key.startswith("ema.")):
+            self.config.objective.equip(denoiser)
         load_prefixed(denoiser, checkpoint.tensors, "ema.", self.path)
+        self.config.objective.release(denoiser)
         if HEADS in checkpoint.tensors:
             denoiser.backbone = ClassHeads(denoiser.backbone, checkpoint.tensors[HEADS])
         return denoiser.eval()

@@ -19,6 +19,7 @@ from typing import Any
 from evenscore.configuration import TrainConfig, read_config_file
 from evenscore.errors import UsageError, unknown
 from evenscore.objectives import OBJECTIVES
+from evenscore.objectives.naming import is_registered
 
 NAMED: Mapping[str, Mapping[str, Any]] = {
     "plain": {"objective": "denoising", "policy": "as-found"},
@@ -98,9 +99,9 @@ def _by_name(text: str) -> dict[str, Any]:
     """The settings of ``NAME[:key=value,...]``; the name may be a ``module:Class`` that is imported already."""
     name, _, options = text.rpartition(":")
     known = {*NAMED, *OBJECTIVES}
-    if name not in known and "=" not in options:
+    if not (name in NAMED or is_registered(name)) and "=" not in options:
         name, options = text, ""
-    if name not in known and ":" not in name:
+    if not (name in NAMED or is_registered(name)) and ":" not in name:
         raise unknown("recipe", name, known)
     settings: dict[str, Any] = dict(NAMED.get(name, {"objective": name}))
     given: dict[str, str] = {}
@@ -167,6 +168,12 @@ def apart(record: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    objective = dict(record.get("objective", {}))
+    objective = {
+        name: value
+        for key, given in record.get("objective", {}).items()
+        for name, value in (
+            {f"{key}.{k}": v for k, v in given.items()} if isinstance(given, dict) else {key: given}
+        ).items()
+    }
     rest = {key: value for key, value in record.items() if key != "objective"}
     return {"objective": objective.pop("name", "denoising"), **objective, **rest}

@@ -5,7 +5,8 @@ every sample exactly once per epoch; ``uniform`` gives each class B/K places in 
 many over time, and shows every sample of a class once before any of them again; ``sqrt`` draws labels in proportion
 to the square root of the count, ``capped`` in proportion to the count but at most 50 (so classes of 50 and more are alike,
 and no sample of a smaller class is shown more often than one of a class of 50), and samples of a label without repetition
-inside the batch while there are enough.
+inside the batch while there are enough. ``pairs`` draws labels as ``capped`` does, each for two places (one of them for three
+where the number of places is odd), so that every sample has another one of its class in its batch.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from evenscore.random import generator
 
 CAP = 50
 """Samples that a class counts for at most under ``capped``."""
-LAWS = {"sqrt": "sqrt", "capped": f"capped:{CAP}"}
+LAWS = {"sqrt": "sqrt", "capped": f"capped:{CAP}", "pairs": f"capped:{CAP}"}
 """Label laws of the policies that draw their labels."""
 POLICIES: Mapping[str, str] = {
     "as-found": "every sample once per epoch, classes as unequal as they are",
     "uniform": "every class has the same number of places in every batch",
     "sqrt": "classes are drawn in proportion to the square root of their counts",
+    "pairs": "as capped, each class that is drawn with two places or more: no sample is alone of its class in a batch",
     "capped": f"classes are drawn in proportion to their counts, {CAP} at most: alike above, as found below",
 }
 Indices = NDArray[np.int64]
@@ -112,7 +114,11 @@ class Loader:
 
     def _drawn(self, step: int) -> Indices:
         random = generator(self.seed, "loader", "labels", step)
-        labels = self.distribution.sample(self.batch_size, random, LAWS[self.policy])
+        pairs = self.policy == "pairs"
+        drawn = max(1, self.batch_size // 2) if pairs else self.batch_size
+        labels = self.distribution.sample(drawn, random, LAWS[self.policy])
+        if pairs:
+            labels = torch.cat([labels, labels, labels[:1]])[: self.batch_size]
         counts = torch.bincount(labels, minlength=self.distribution.num_classes).tolist()
         return np.concatenate([self._draw(k, n, step) for k, n in enumerate(counts) if n])
 

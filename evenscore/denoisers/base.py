@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from evenscore.errors import UsageError
 from evenscore.prediction import Prediction
 from evenscore.process import Process
 
@@ -44,6 +45,36 @@ class Denoiser(nn.Module, ABC):
         """:meth:`forward`, typed: what calling the denoiser returns."""
         prediction: Prediction = self(x_t, t, y)
         return prediction
+
+    def observe(self, x_t: Tensor, t: Tensor, y: Tensor) -> tuple[Prediction, Tensor]:
+        """:meth:`predict`, and latents (B, F) of the same pass: what the middle of the network makes of each row.
+
+        Raises:
+            UsageError: it has none, or none that all labels share.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no latents that all labels share: use a network of players=shared or players=trunk"
+        )
+
+    def predict_general(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        """:meth:`predict` without the capacity that is reserved in the network.
+
+        Raises:
+            UsageError: nothing is reserved.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no reserved capacity: let the objective equip the denoiser before training"
+        )
+
+    def part(self, name: str) -> nn.Module:
+        """A module that is trained with the denoiser and that its predictions do not use.
+
+        Raises:
+            UsageError: it has no such part.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no part {name!r}: let the objective equip the denoiser before training"
+        )
 
     @property
     def data_std(self) -> Tensor | float:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from evenscore.denoisers.base import Denoiser
+from evenscore.networks.latents import observer
+from evenscore.networks.reserve import Reserved
 from evenscore.prediction import Prediction
 from evenscore.process import Process, expand
 
@@ -36,6 +38,9 @@ class Preconditioned(Denoiser):
         shape: shape of one sample.
         mean: data mean, one number per channel (first axis of ``shape``).
         std: data standard deviation, one number per channel.
+
+    Attributes:
+        parts: modules that an objective trains with it and that predictions do not use, by name.
     """
 
     mean: Tensor
@@ -55,6 +60,7 @@ class Preconditioned(Denoiser):
         self.process = process
         self.num_classes = num_classes
         self.shape = tuple(shape)
+        self.parts = nn.ModuleDict()
         self.register_buffer("mean", self._per_channel(mean))
         self.register_buffer("std", self._per_channel(std).clamp_min(1e-2))
 
@@ -68,7 +74,21 @@ class Preconditioned(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> Prediction:
         """Denoise; ``extra`` (B, E) is a further condition of the backbone, such as the augmentation that was applied."""
-        raw = self.backbone(*self.seen(x_t, t), y, extra)
+        return self._said(self.backbone(*self.seen(x_t, t), y, extra), x_t, t)
+
+    def observe(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> tuple[Prediction, Tensor]:
+        raw, latents = observer(self.backbone).observe(*self.seen(x_t, t), y, extra)
+        return self._said(raw, x_t, t), latents.to(x_t.dtype)
+
+    def predict_general(self, x_t: Tensor, t: Tensor, y: Tensor, extra: Tensor | None = None) -> Prediction:
+        if not isinstance(self.backbone, Reserved):
+            return super().predict_general(x_t, t, y)
+        return self._said(self.backbone.backbone(*self.seen(x_t, t), y, extra), x_t, t)
+
+    def part(self, name: str) -> nn.Module:
+        return self.parts[name] if name in self.parts else super().part(name)
+
+    def _said(self, raw: Tensor, x_t: Tensor, t: Tensor) -> Prediction:
         return Prediction.from_raw(raw.to(x_t.dtype), x_t, t, self.process, self.mean, self.std)
 
     def seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,3 +136,12 @@ class Conditioned(Denoiser):
         """Denoise a batch of B rows under the stored condition."""
         prediction: Prediction = self.inner(x_t, t, y, self.extra)
         return prediction
+
+    def observe(self, x_t: Tensor, t: Tensor, y: Tensor) -> tuple[Prediction, Tensor]:
+        return self.inner.observe(x_t, t, y, self.extra)
+
+    def predict_general(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
+        return self.inner.predict_general(x_t, t, y, self.extra)
+
+    def part(self, name: str) -> nn.Module:
+        return self.inner.part(name)

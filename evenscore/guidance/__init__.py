@@ -12,6 +12,7 @@ from evenscore.guidance.classifier import ClassifierGuided
 from evenscore.guidance.classifier_free import ClassifierFree
 from evenscore.guidance.diversity import SetDiversity
 from evenscore.guidance.minority import Levels, MinorityGuidance, SelfMinority, minority_score, score_noise
+from evenscore.guidance.time_shift import TimeShift
 
 GUIDANCE: Mapping[str, type[Denoiser]] = {
     "classifier-free": ClassifierFree,
@@ -19,6 +20,7 @@ GUIDANCE: Mapping[str, type[Denoiser]] = {
     "minority": MinorityGuidance,
     "self-minority": SelfMinority,
     "diversity": SetDiversity,
+    "time-shift": TimeShift,
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "MinorityGuidance",
     "SelfMinority",
     "SetDiversity",
+    "TimeShift",
     "minority_score",
     "score_noise",
 ]

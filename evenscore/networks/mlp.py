@@ -49,15 +49,28 @@ class MLP(nn.Module):
         """Raw output for normalised noisy vectors; ``extra`` (B, condition) is zero when None."""
         return self.read(self.features(x, level, y, extra))
 
+    def observe(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw output (B, ...), and latents (B, F) of the same pass."""
+        h, latents = self.observed_features(x, level, y, extra)
+        return self.read(h), latents
+
     def features(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Trunk features (B, width), what the last learned layer ``outward`` is given."""
+        return self.observed_features(x, level, y, extra)[0]
+
+    def observed_features(
+        self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Trunk features, and latents (B, width): what the first half of the blocks makes of the input."""
         given = self.level(self.frequencies(level).to(x.dtype)) + self.label(y)
         if self.condition is not None and extra is not None:
             given = given + self.condition(extra)
         h: Tensor = self.inward(x)
-        for block in self.blocks:
+        latents = h
+        for i, block in enumerate(self.blocks):
+            latents = h if i == len(self.blocks) // 2 else latents
             h = block(h, given)
-        return h
+        return h, latents
 
     def read(self, h: Tensor) -> Tensor:
         """The raw output (B, D) of trunk features."""

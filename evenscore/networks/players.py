@@ -45,6 +45,12 @@ class Backbone(Protocol):
         """Trunk features."""
         ...
 
+    def observed_features(
+        self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Trunk features, and latents (B, F)."""
+        ...
+
     def finish(self, out: Tensor) -> Tensor:
         """What the last layer gives, as samples."""
         ...
@@ -90,9 +96,20 @@ class TrunkPlayers(nn.Module):
         """Trunk features, what :attr:`outward` is given."""
         return self._parts.features(x, level, y, extra)
 
+    def observed_features(
+        self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Trunk features, and the latents that all labels share."""
+        return self._parts.observed_features(x, level, y, extra)
+
     def finish(self, out: Tensor) -> Tensor:
         """What the last layer gives, as samples."""
         return self._parts.finish(out)
+
+    def observe(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw output (B, ...), and latents (B, F) of the same pass."""
+        h, latents = self.observed_features(x, level, y, extra)
+        return self.read(h, y), latents
 
     def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Raw output (B, ...) of the players ``y`` (B,)."""

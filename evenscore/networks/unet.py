@@ -90,8 +90,19 @@ class ImageUNet(nn.Module):
         """Raw output for normalised noisy images; ``extra`` (B, condition) is zero when None."""
         return self.read(self.features(x, level, y, extra))
 
+    def observe(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw output (B, ...), and latents (B, F) of the same pass."""
+        h, latents = self.observed_features(x, level, y, extra)
+        return self.read(h), latents
+
     def features(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Trunk features (B, N, h, w), what :attr:`outward` is given."""
+        return self.observed_features(x, level, y, extra)[0]
+
+    def observed_features(
+        self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Trunk features, and latents (B, F): the middle block's output, the mean over places."""
         given = self.label(y)
         if self.condition is not None and extra is not None:
             given = given + self.condition(extra)
@@ -107,8 +118,11 @@ class ImageUNet(nn.Module):
         return F.pixel_shuffle(patches, self.patch)[..., : self.height, : self.width]
 
 
-def _trunk(unet: UNet2DModel, x: Tensor, level: Tensor, given: Tensor) -> Tensor:
-    """``UNet2DModel.forward`` up to its last convolution, for label embeddings ``given`` and blocks without skip images."""
+def _trunk(unet: UNet2DModel, x: Tensor, level: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+    """``UNet2DModel.forward`` up to its last convolution, for label embeddings ``given`` and blocks without skip images.
+
+    Also gives the middle block's output as latents, see :meth:`ImageUNet.observed_features`.
+    """
     condition = unet.time_embedding(unet.time_proj(level).to(unet.dtype)) + given
     h = unet.conv_in(x)
     kept = [h]
@@ -116,12 +130,13 @@ def _trunk(unet: UNet2DModel, x: Tensor, level: Tensor, given: Tensor) -> Tensor
         h, passed = block(h, condition)
         kept.extend(passed)
     h = unet.mid_block(h, condition)
+    latents: Tensor = h.mean((2, 3))
     for block in unet.up_blocks:
         at = len(kept) - len(block.resnets)
         h = block(h, tuple(kept[at:]), condition)
         del kept[at:]
     out: Tensor = unet.conv_act(unet.conv_norm_out(h))
-    return out
+    return out, latents
 
 
 def _unet2d(size: UNetSize, channels: int, side: int) -> UNet2DModel:

@@ -17,8 +17,9 @@ prediction without a label more, and its own less. Training asks the objective f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class CountAlignment(Coupled):
     weighting: str = "edm"
     source: ClassVar[str] = "derived here: partial pooling towards the unconditional prediction"
     forwards: ClassVar[float] = 1.25
+    neutral: ClassVar[Mapping[str, Any]] = {"kappa": 0.0}
     needs_null: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -68,18 +68,63 @@ class ClassMoments:
     within: Tensor
 
 
+NEEDS = ("null", "latents", "reserve")
+"""What an objective may need: predictions without a label, latents of the network, capacity reserved in it."""
+
+
+class Cost(NamedTuple):
+    """What a training step costs for each row: denoiser evaluations, and how many of them a gradient goes back through."""
+
+    forwards: float
+    backwards: float
+
+
 class Objective(ABC):
     """How a denoiser learns from unequal classes. Subclasses are frozen dataclasses.
 
     Attributes:
         source: paper (and equation) that defines it.
         forwards: denoiser evaluations per training step and row at the default settings, with or without a gradient.
+        backwards: how many of them a gradient goes back through.
+        neutral: settings at which it is plain denoising exactly.
+        couples_rows: whether the terms of a row depend on the other rows of its batch at the default settings.
         needs_null: whether it uses predictions without a label, so that training must drop some labels.
+        needs_latents: whether it uses latents, so that all labels must share one network.
+        needs_reserve: whether it trains capacity that is reserved in the network, so that all labels must share one.
     """
 
     source: ClassVar[str]
     forwards: ClassVar[float] = 1.0
+    backwards: ClassVar[float] = 1.0
+    neutral: ClassVar[Mapping[str, Any]] = {}
+    couples_rows: ClassVar[bool] = False
     needs_null: ClassVar[bool] = False
+    needs_latents: ClassVar[bool] = False
+    needs_reserve: ClassVar[bool] = False
+
+    def needs(self, what: str) -> bool:
+        """Whether it needs one of :data:`NEEDS`."""
+        return bool(getattr(self, f"needs_{what}"))
+
+    def cost(self) -> Cost:
+        """What a step costs for each row, at the default settings."""
+        return Cost(self.forwards, self.backwards)
+
+    def independent(self) -> bool:
+        """Whether the terms of a row depend on that row alone, for the same draws."""
+        return not self.couples_rows
+
+    def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
+        """How strongly each of its own terms acts at noise levels: name -> weights (n,), strength and class left out."""
+        return {}
+
+    def equip(self, denoiser: Denoiser) -> None:
+        """Add to a fresh denoiser what is trained with it, such as a projection."""
+        return None
+
+    def release(self, denoiser: Denoiser) -> None:
+        """Take from a trained denoiser what :meth:`equip` added; what it predicts stays the same."""
+        return None
 
     @abstractmethod
     def __call__(

@@ -17,6 +17,7 @@ Laws Q of the other label:
 * ``uniform``: drawn, ``1 / K`` for each label; ``uniform-enumerated``: all the others, each ``1 / K``, which is its
   expectation;
 * ``train``: drawn as in the training set; ``sqrt``: in proportion to the square roots of the counts;
+* ``boosted:P``: drawn in proportion to ``n_y^(1 - P)``: ``train`` at 0, ``uniform`` at 1, and above 1 mostly small classes;
 * ``similarity``: drawn, near classes more than far ones, see :func:`similarity`;
 * ``null``: always the null label, that is the prediction without a label.
 
@@ -31,6 +32,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,13 +40,14 @@ from torch import Tensor
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import ClassMoments, Noised, Objective, Terms, per_sample
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.base import ClassMoments, Noised, Terms, per_sample
+from evenscore.objectives.layered import Layered, Seen
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.prediction import Prediction
 from evenscore.records import check, check_name
 
 DRAWN = ("uniform", "train", "sqrt")
+BOOSTED = "boosted:"
 LAWS = (*DRAWN, "uniform-enumerated", "similarity", "null")
 STRENGTH_RULES = ("constant", "by-count")
 RAMP = 0.1
@@ -56,7 +59,7 @@ class Coupling:
     """The pull on a batch.
 
     Attributes:
-        law: law Q of the other label, one of :data:`LAWS`.
+        law: law Q of the other label, one of :data:`LAWS`, or ``boosted:P``.
         strength: factor of the pull; under ``by-count`` it is kappa.
         strength_rule: ``constant``, or ``by-count``: ``strength / n_y`` for a row of a class with ``n_y`` training samples.
         time_weight: u, one of :data:`~evenscore.objectives.time_weight.TIME_WEIGHTS`.
@@ -80,7 +83,8 @@ class Coupling:
     similar: Tensor | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_name("coupling", self.law, LAWS)
+        if not self.law.startswith(BOOSTED):
+            check_name("coupling", self.law, LAWS)
         check_name("strength_rule", self.strength_rule, STRENGTH_RULES)
         check_name("time_weight", self.time_weight, TIME_WEIGHTS)
         check("gamma", self.gamma, self.gamma >= 0, "at least 0")
@@ -178,21 +182,22 @@ class Coupling:
         return self.similar
 
 
-class Coupled(Objective):
-    """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses.
+class Coupled(Layered):
+    """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses."""
 
-    Attributes:
-        weighting: weighting of the denoising term over noise levels.
-    """
+    direction: ClassVar[str] = "pull"
 
-    weighting: str
+    def added(self, seen: Seen) -> Terms:
+        return self.pull()(seen.denoiser, seen.prediction, seen.batch, seen.labels, seen.generator)
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        terms = {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting)}
-        return {**terms, **self.pull()(denoiser, prediction, batch, labels, generator)}
+    def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
+        """``pull`` and ``commitment``: u of the module's law, on the squared distance of noise predictions."""
+        weight = TIME_WEIGHTS[self.pull().time_weight](log_snr)
+        return {"pull": weight, "commitment": weight}
+
+    def independent(self) -> bool:
+        """Whether all rows are evaluated: which of them are drawn depends on all weights."""
+        return self.pull().rows == 1 or self.pull().strength == 0
 
     @abstractmethod
     def pull(self) -> Coupling:

@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
-from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms, per_sample
-from evenscore.objectives.weighting import WEIGHTINGS, x0_weight
+from evenscore.objectives.base import Noised
+from evenscore.objectives.layered import Layered, denoising_loss
+from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.prediction import Prediction
-from evenscore.process import expand
 from evenscore.records import check, check_name
+
+__all__ = ["Denoising", "denoising_loss"]
 
 
 @dataclass(frozen=True)
-class Denoising(Objective):
+class Denoising(Layered):
     """Weighted denoising loss.
 
     Attributes:
@@ -42,18 +42,5 @@ class Denoising(Objective):
         check_name("weighting", self.weighting, WEIGHTINGS)
         check("snr_cap", self.snr_cap, self.snr_cap > 0, "above 0")
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        return {"denoising": denoising_loss(denoiser, prediction, batch, self.weighting, self.snr_cap)}
-
-
-def denoising_loss(
-    denoiser: Denoiser, prediction: Prediction, batch: Noised, weighting: str, snr_cap: float = 5.0
-) -> Tensor:
-    """Weighted squared x0 error of each sample, (B,)."""
-    log_snr = expand(denoiser.process.log_snr(batch.t), batch.x0)
-    rate = expand(denoiser.process.log_snr_rate(batch.t), batch.x0)
-    weight = x0_weight(weighting, log_snr, denoiser.data_std, snr_cap, rate)
-    return per_sample(weight * (prediction.x0 - batch.x0).square())
+    def denoise(self, denoiser: Denoiser, prediction: Prediction, batch: Noised) -> Tensor:
+        return denoising_loss(denoiser, prediction, batch, self.weighting, self.snr_cap)

@@ -28,9 +28,9 @@ Conventions, which the paper and its released code do not share:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -73,6 +73,7 @@ class Mutual(Coupled):
     similar: Tensor | None = field(default=None, init=False, compare=False, repr=False)
     source: ClassVar[str] = "Das et al. 2025, L_reg"
     forwards: ClassVar[float] = 1.25
+    neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
 
     def __post_init__(self) -> None:
         check_name("coupling", self.coupling, COUPLINGS)

@@ -10,16 +10,16 @@ that of plain denoising. ``strength`` 0 is plain denoising, 1 the full weights (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.base import Noised
+from evenscore.objectives.layered import Layered
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
@@ -27,7 +27,7 @@ SCHEMES = ("inverse", "effective")
 
 
 @dataclass(frozen=True)
-class Reweighting(Objective):
+class Reweighting(Layered):
     """Denoising loss weighted by class.
 
     Attributes:
@@ -45,6 +45,7 @@ class Reweighting(Objective):
     effective_beta: float = 0.999
     weighting: str = "edm"
     source: ClassVar[str] = "Cui et al. 2019, eq. 2"
+    neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
 
     def __post_init__(self) -> None:
         check_name("scheme", self.scheme, SCHEMES)
@@ -52,12 +53,8 @@ class Reweighting(Objective):
         check("strength", self.strength, 0 <= self.strength <= 1, "between 0 and 1")
         check("effective_beta", self.effective_beta, 0 <= self.effective_beta < 1, "from 0 to below 1")
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        loss = denoising_loss(denoiser, prediction, batch, self.weighting)
-        return {"denoising": self.class_weights(labels).to(loss)[batch.y] * loss}
+    def row_weights(self, batch: Noised, labels: LabelDistribution) -> Tensor:
+        return self.class_weights(labels).to(batch.y.device)[batch.y]
 
     def class_weights(self, labels: LabelDistribution) -> Tensor:
         """(K,) weights, float64, of mean 1 over the training samples."""

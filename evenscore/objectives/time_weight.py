@@ -8,7 +8,8 @@ level of any process. On the Ornstein-Uhlenbeck process of Das et al. 2025 (``al
 * ``reference``: ``t / T`` of the schedule with T = 1000 and beta from 1e-4 to 0.02 (Qin et al. 2023), from 0 to 1;
 * ``paper``: ``e^s / sigma^2``, the choice ``omega = e^t`` of Das et al. for mixtures: it is strong at low noise too;
 * ``vanishing``: ``e^s - 1``, which is ``omega = sigma^2 (e^s - 1)``: rising from 0 at no noise;
-* ``constant``: 1.
+* ``constant``: 1;
+* ``falling``: ``1 - t / T`` of the reference schedule: it acts at low noise, where ``reference`` does not.
 """
 
 from __future__ import annotations
@@ -55,4 +56,5 @@ TIME_WEIGHTS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "paper": _paper,
     "vanishing": _vanishing,
     "constant": torch.ones_like,
+    "falling": lambda log_snr: 1 - reference_time(log_snr),
 }

@@ -17,15 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.base import Denoiser
 from evenscore.labels import LabelDistribution
-from evenscore.objectives.base import Noised, Objective, Terms
-from evenscore.objectives.denoising import denoising_loss
+from evenscore.objectives.base import Noised, Terms
+from evenscore.objectives.layered import Layered
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
 
@@ -34,7 +33,7 @@ LEAST = math.log(1e-6)
 
 
 @dataclass(frozen=True)
-class WorstClass(Objective):
+class WorstClass(Layered):
     """Denoising loss weighted by class, the weights rising where the loss is high.
 
     Attributes:
@@ -50,18 +49,15 @@ class WorstClass(Objective):
     adjustment: float = 0.0
     weighting: str = "edm"
     source: ClassVar[str] = "Sagawa et al. 2020, algorithm 1"
+    neutral: ClassVar[Mapping[str, Any]] = {"step": 0.0}
 
     def __post_init__(self) -> None:
         check_name("weighting", self.weighting, WEIGHTINGS)
         for key in ("step", "adjustment"):
             check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
 
-    def __call__(
-        self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
-    ) -> Terms:
-        prediction = denoiser.predict(batch.x_t, batch.t, batch.y_in)
-        loss = denoising_loss(denoiser, prediction, batch, self.weighting)
-        return {"denoising": self._row_weights(batch.memory, batch, labels).to(loss) * loss}
+    def row_weights(self, batch: Noised, labels: LabelDistribution) -> Tensor:
+        return self._row_weights(batch.memory, batch, labels)
 
     def remember(self, labels: LabelDistribution) -> Mapping[str, Tensor]:
         """``log_weights``: log of ``K q_k``, (K,), float64, 0 at the start."""

@@ -31,6 +31,7 @@ from evenscore.guidance.minority import (
     minority_score,
     score_noise,
 )
+from evenscore.guidance.time_shift import TimeShift, check_shift
 from evenscore.random import derive_seed, generator
 from evenscore.run import Run
 from evenscore.sampling.generate import Guide, Sampler, generate, labels_for
@@ -227,7 +228,32 @@ class Diversity(Method):
         return lambda base, sets: SetDiversity(base, sets, self.eta, self.distance, self.until)
 
 
-METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (Plain, Classifier, Minority, Diversity)}
+@dataclass(frozen=True)
+class Shifted(Method):
+    """Samples on their way are noisier than their time says: the network is told a higher noise level.
+
+    A correction of what the errors of earlier steps add; it needs no training. A negative shift tells a lower level.
+
+    Attributes:
+        shift: log of the factor of the noise level, -1 to 1; 0 none.
+
+    Raises:
+        UsageError: a shift outside that range.
+    """
+
+    shift: float = 0.02
+    name: ClassVar[str] = "time-shift"
+
+    def __post_init__(self) -> None:
+        check_shift(self.shift)
+
+    def guide(
+        self, denoiser: Denoiser, sampler: Sampler, seed: int, device: str, trained: nn.Module | None = None
+    ) -> Guide | None:
+        return lambda base, sets: TimeShift(base, self.shift)
+
+
+METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (Plain, Classifier, Minority, Diversity, Shifted)}
 
 
 def read_method(name: str, settings: Mapping[str, Any]) -> Method:

@@ -17,11 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError
 
-from evenscore import records
 from evenscore.checkpoint import Checkpoint, make_folder, save_checkpoint, write_atomic
-from evenscore.configuration import objective_name
 from evenscore.errors import CheckpointError, RunError
 from evenscore.objectives import Objective
+from evenscore.objectives.naming import write_objective
 from evenscore.run import Run
 from evenscore.sklearn.fitting import FittedTable
 from evenscore.vectors import FitSettings, Trained, make_objective
@@ -121,7 +120,7 @@ def _write_run(trained: Trained, path: Path) -> None:
 def _plain(value: Any) -> Any:
     """A parameter as JSON has it; a random generator is left out, since the model is fitted already."""
     if isinstance(value, Objective):
-        return {"name": objective_name(value), **records.write(value)}
+        return write_objective(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, np.integer | np.floating):

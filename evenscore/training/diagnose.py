@@ -33,7 +33,7 @@ from evenscore.games.base import ClassGame
 from evenscore.games.quadratic import solve_rows
 from evenscore.networks.heads import feature_rows, last_layers, target_rows, trunk_of
 from evenscore.networks.players import SeparatePlayers, TrunkPlayers
-from evenscore.objectives import Noised, Objective
+from evenscore.objectives import Composed, Noised, Objective
 from evenscore.objectives.coupling import Coupled, Coupling
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.process import expand
@@ -48,7 +48,12 @@ SHARE = 0.03
 
 
 def is_game(config: TrainConfig) -> bool:
-    """Whether a run is diagnosed as a game: its objective couples classes, or its labels have parameters of their own."""
+    """Whether a run is diagnosed as a game: its objective couples classes, or its labels have parameters of their own.
+
+    A network with reserved capacity is not: its last layer is not all that its trunk's features meet.
+    """
+    if config.objective.needs("reserve"):
+        return False
     return config.players != "shared" or _coupling(config.objective) is not None
 
 
@@ -231,5 +236,6 @@ def _share(denoiser: Preconditioned, t: Tensor, like: Tensor) -> Tensor:
 
 def _coupling(objective: Objective) -> Coupling | None:
     """The coupling of classes in an objective, if it has one."""
-    pull = objective.pull() if isinstance(objective, Coupled) else None
-    return pull if pull and pull.law != "null" else None
+    parts = objective.named.values() if isinstance(objective, Composed) else (objective,)
+    pulls = [part.pull() for part in parts if isinstance(part, Coupled)]
+    return next((pull for pull in pulls if pull.law != "null"), None)

@@ -113,7 +113,7 @@ class Trainer:
         self.labels = data.distribution
         self.device = Accelerator().device
         with seeded_layers(derive_seed(self.config.seed, "weights")):
-            self.model = run.network()
+            self.model = run.equipped()
         self.model.to(self.device).train()
         self.average = AveragedWeights(self.model, self.config.ema)
         self.optimiser = make_optimiser(self.model, self.config)

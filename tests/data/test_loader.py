@@ -102,3 +102,20 @@ def test_bad_requests(data: Dataset) -> None:
         Loader(data, 4, "unifrom", 0)
     with pytest.raises(UsageError, match="batch size 0"):
         Loader(data, 0, "uniform", 0)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 9, 64])
+def test_pairs_leave_no_sample_alone_of_its_class(data: Dataset, batch_size: int) -> None:
+    loader = Loader(data, batch_size, "pairs", 0)
+    for step in range(40):
+        counts = np.bincount(data.labels[loader.batch(step)], minlength=4)
+        assert counts.sum() == batch_size
+        assert set(counts) & {1} == set()
+
+
+def test_pairs_draw_classes_as_capped_does(data: Dataset) -> None:
+    share = np.bincount(data.labels[stream(Loader(data, 500, "pairs", 0), 60)], minlength=4) / 30_000
+    np.testing.assert_allclose(share, np.array(COUNTS) / sum(COUNTS), atol=4 * 0.5 / np.sqrt(15_000))
+    small = Loader(data, 8, "pairs", 0).batch(1)
+    head = small[data.labels[small] == 0]
+    assert len(set(head)) == len(head), "two different samples where there are two"

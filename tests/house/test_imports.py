@@ -22,6 +22,7 @@ LAYERS = (
     (
         "balancing",
         "checkpoint",
+        "checks",
         "comparison",
         "configuration",
         "distill",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser
+from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import CBDM, Denoising, Noised
 from evenscore.objectives.time_weight import reference_time
@@ -160,3 +161,21 @@ def test_the_constant_time_weight_is_one(affine: Denoiser, batch: Noised, labels
     plain, weighted = (CBDM(time_weight=w)(affine, batch, labels, draws())["pull"] for w in ("constant", "reference"))
     level = affine.process.log_snr(batch.t)
     torch.testing.assert_close(weighted, plain * reference_time(level))
+
+
+def test_power_0_is_the_published_law_bit_for_bit_and_above_it_small_classes_are_drawn(
+    affine: Denoiser, batch: Noised, labels: LabelDistribution
+) -> None:
+    plain, zero = (CBDM(**given)(affine, batch, labels, draws()) for given in ({}, {"power": 0.0}))
+    assert all(torch.equal(plain[name], zero[name]) for name in plain)
+    boosted = CBDM(power=2.0)(affine, batch, labels, draws())["pull"]
+    other = labels.sample(len(batch.y), draws(), "boosted:2.0")
+    h, pulled = (affine.predict(batch.x_t, batch.t, y).eps for y in (batch.y_in, other))
+    weight = reference_time(affine.process.log_snr(batch.t)) * batch.kept
+    torch.testing.assert_close(boosted, weight * (h - pulled).square().mean(1))
+
+
+@pytest.mark.parametrize("settings", [{"power": -1.0}, {"power": 11.0}, {"power": 1.0, "law": "uniform"}])
+def test_a_power_that_means_nothing_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="power must be from 0 to 10, and 0 unless law=from-scratch"):
+        CBDM(**settings)

@@ -22,7 +22,7 @@ from evenscore.process import VP
 from evenscore.run import Run
 from evenscore.sampling import Sampler, generate, labels_for
 from evenscore.sampling.files import SampleJob, sample_files
-from evenscore.sampling.methods import Classifier, Diversity, Method, Minority, Plain, read_method, set_numbers
+from evenscore.sampling.methods import Classifier, Diversity, Method, Minority, Plain, Shifted, read_method, set_numbers
 from evenscore.training.classifier import fit_noisy_classifier
 from evenscore.training.run_classifier import classifier_config, classifier_folder
 
@@ -97,7 +97,9 @@ def test_sets_that_do_not_fit_are_refused_at_the_call(oracle: GaussianMixture) -
 
 
 @pytest.mark.parametrize(
-    "method", [QUICK, Minority(form="self"), Diversity(size=2), Classifier(3.0)], ids=lambda m: f"{m.name}-{m!r:.20}"
+    "method",
+    [QUICK, Minority(form="self"), Diversity(size=2), Classifier(3.0), Shifted(0.1)],
+    ids=lambda m: f"{m.name}-{m!r:.20}",
 )
 def test_a_guided_job_goes_on_to_the_same_bytes(judged: Path, tmp_path: Path, method: Method) -> None:
     run, job = Run.open(judged), SampleJob(COUNTS, Sampler(nfe=3), 1, batch_size=4, method=method)
@@ -200,6 +202,7 @@ def test_settings_go_to_the_method_or_the_solver() -> None:
         ("minority", ["weight=-1"], "minority weight is -1"),
         ("classifier", ["weight=-1"], "weight must be a number from 0"),
         ("classifier", ["wieght=2"], "unknown key 'wieght': did you mean 'weight'?"),
+        ("time-shift", ["shift=2"], "shift must be from -1 to 1, 0 for none"),
         ("diversity", ["eta=-1"], "eta must be a number from 0"),
         ("diversity", ["size=0"], "size must be at least 1"),
         ("diversity", ["size=two"], "size takes a whole number"),
