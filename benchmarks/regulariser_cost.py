@@ -27,7 +27,9 @@ from evenscore.labels import LabelDistribution
 from evenscore.objectives import CBDM, Denoising, Mutual, Noised, Objective, Terms
 from evenscore.objectives.base import per_sample
 
-SUMMARY = "Time of a step with CBDM or a mutual term: at most 1.25 times plain denoising, flat within 10 % to 1000 classes"
+SUMMARY = (
+    "Time of a step with CBDM or a mutual term: at most 1.25 times plain denoising, flat within 10 % to 1000 classes"
+)
 SIZES = {"tiny": 16, "small": 32}
 """Network, and side of its images in pixels."""
 PLAIN, FLAT = 1.25, 1.10

@@ -176,9 +176,7 @@ def test_fewer_digits_and_another_format_have_to_gain_something(
     assert quickest(dict(zip(places, seconds, strict=True))) == Candidate(*expected)
 
 
-def test_candidates_are_what_was_left_open(
-    digits: Dataset, quick: Quick, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_candidates_are_what_was_left_open(digits: Dataset, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[Candidate]] = []
 
     def measured(config: TrainConfig, data: Dataset, candidates: list[Candidate]) -> dict[Candidate, float]:
