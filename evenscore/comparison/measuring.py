@@ -1,4 +1,4 @@
-"""Measured once for a whole comparison: network, precision, memory format, the cost of each method's step, and the baseline's steps."""
+"""Measured once for a comparison: network, precision, memory format, what each method's step costs, the baseline's steps."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ class Residual(nn.Module):
         scale, shift = self.time_emb_proj(F.silu(condition)).chunk(2, dim=1)
         h = self.conv1(F.silu(group_norm(self.norm1, x)))
         h = self.conv2(self.dropout(F.silu(group_norm(self.norm2, h, scale, shift))))
-        kept: Tensor = x if self.conv_shortcut is None else self.conv_shortcut(x)
-        return kept + h
+        out: Tensor = h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        return out
 
 
 class Doubling(nn.Module):
@@ -83,7 +83,7 @@ class Products:
         split = F.linear(rows, weight, bias).reshape(batch, height * width, 3, attention.heads, -1)
         q, k, v = split.permute(2, 0, 3, 1, 4).flatten(1, 2)
         mixed = torch.bmm(torch.bmm(q, k.mT).softmax(-1), v)
-        joined = mixed.unflatten(0, (batch, attention.heads)).transpose(1, 2).flatten(2)
+        joined = mixed.reshape(batch, attention.heads, height * width, -1).transpose(1, 2).flatten(2)
         out = attention.to_out[0](joined).mT.reshape(batch, channels, height, width)
         added: Tensor = out + hidden_states
         return added

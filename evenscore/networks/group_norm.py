@@ -66,8 +66,8 @@ def _moments(x: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor]:
 
 def _of_groups(sums: Tensor, groups: int) -> Tensor:
     """Sums over the channels of each group, given to each of its channels: (..., C) -> (..., C)."""
-    parts = sums.unflatten(-1, (groups, -1))
-    return parts.sum(-1, keepdim=True).expand_as(parts).flatten(-2)
+    parts = sums.reshape(*sums.shape[:-1], groups, -1)
+    return parts.sum(-1, keepdim=True).expand_as(parts).reshape(sums.shape)
 
 
 class _Normalise(torch.autograd.Function):

@@ -151,7 +151,7 @@ class Coupling:
             gaps = {"pull": share * per_sample((mine - pulled.detach()).square())}
             if self.gamma > 0:
                 gaps["commitment"] = self.gamma * share * per_sample((mine.detach() - pulled).square())
-            summed = {name: gap.unflatten(0, (many, len(h))).sum(0) for name, gap in gaps.items()}
+            summed = {name: gap.reshape(many, len(h)).sum(0) for name, gap in gaps.items()}
             found = {name: found[name] + gap if found else gap for name, gap in summed.items()}
         return found
 
@@ -170,7 +170,7 @@ class Coupling:
         if self.law == "null":
             yield torch.full_like(y, classes), 1.0
         elif self.law == "uniform-enumerated":
-            for steps in torch.arange(1, classes, device=y.device).split(max(1, most // len(y))):
+            for steps in torch.split(torch.arange(1, classes, device=y.device), max(1, most // len(y))):
                 yield ((y + steps[:, None]) % classes).flatten(), 1 / classes
         elif self.law == "similarity":
             law = self._similar()[y.cpu()]

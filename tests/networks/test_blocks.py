@@ -1,4 +1,4 @@
-"""Parts computed in fewer passes equal those that they replace: torch's group norm, and diffusers' UNet, with its checkpoints."""
+"""Parts computed in fewer passes equal those that they replace: torch's group norm, diffusers' UNet and its checkpoints."""
 
 from __future__ import annotations
 
