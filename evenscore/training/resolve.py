@@ -110,7 +110,7 @@ def quickest(seconds: Mapping[Candidate, float]) -> Candidate:
 
 
 def measure(config: TrainConfig, data: Dataset, candidates: list[Candidate]) -> dict[Candidate, float]:
-    """Seconds of a forward and backward pass with each candidate: the quickest of some rounds after one.
+    """Seconds of a forward and backward pass with each candidate: the quickest of some rounds but the first.
 
     The batch is that of the configuration where a pass over it takes less than :data:`PASS`, else as many samples as do.
     """
