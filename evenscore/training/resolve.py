@@ -97,7 +97,7 @@ def _precisions() -> list[str]:
 
 
 def quickest(seconds: Mapping[Candidate, float]) -> Candidate:
-    """The candidate to take, of seconds of a step of each: fewer digits, or another format, only for a gain that is worth it."""
+    """The candidate to take, of seconds of a step of each: fewer digits or another format only for a gain worth it."""
     best: dict[str, Candidate] = {}
     for candidate in seconds:
         mine = best.setdefault(candidate.precision, candidate)
