@@ -6,7 +6,7 @@ with m and v the mean and variance over the positions and channels of a group (W
 the layer's weight and bias, and scale and shift (B, C) those of a condition (Perez et al. 2018, FiLM).
 
 Law: equal to ``torch.nn.functional.group_norm`` and two products up to rounding, in value and in all derivatives. Moments
-are taken in float32, or in the precision of x where that is higher. torch's own kernel needs 5 to 20 times as long on a
+are taken in float32, or in the precision of x where that is higher. torch's own kernel needs many times as long on a
 processor for tensors whose channels lie next to each other; there the sums over positions are taken channel by channel,
 which is one pass, and everything that follows is a product and a sum.
 """
