@@ -28,7 +28,8 @@ MOST_MIB, MOST_SECONDS = 1024.0, 60.0
 LONGEST = 2000
 """Characters of a sentence."""
 TRAIN = (
-    "train digits:factor=50 --out {out} --steps 4 --network tiny --set precision=float32 --set batch_size=16 "
+    "train digits:factor=50 --out {out} --steps 4 --network tiny --set precision=float32 "
+    "--set memory_format=channels_last --set batch_size=16 "
     "--set checkpoint_every=2 --set previews=0 --set warmup=2"
 )
 

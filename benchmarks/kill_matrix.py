@@ -29,7 +29,18 @@ MOST_IN_A_ROW = 5
 """Kills of one job before it may end."""
 PATIENCE = 600.0
 """Seconds within which a process must have stopped after SIGTERM."""
-TINY = ["--set", "precision=float32", "--network", "tiny", "--set", "batch_size=16", "--set", "warmup=2"]
+TINY = [
+    "--set",
+    "precision=float32",
+    "--set",
+    "memory_format=channels_last",
+    "--network",
+    "tiny",
+    "--set",
+    "batch_size=16",
+    "--set",
+    "warmup=2",
+]
 DATA = "digits:factor=50"
 KEPT = "kill-matrix.json"
 """File of the counts."""

@@ -44,7 +44,16 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _command(out: str, steps: int) -> list[str]:
-    settings = ["--set", "checkpoint_every=25", "--set", "precision=float32", "--network", "tiny"]
+    settings = [
+        "--set",
+        "checkpoint_every=25",
+        "--set",
+        "precision=float32",
+        "--set",
+        "memory_format=channels_last",
+        "--network",
+        "tiny",
+    ]
     return ["train", "digits:factor=50", "--out", out, "--steps", str(steps), "--seed", "1", *settings]
 
 

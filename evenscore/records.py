@@ -120,7 +120,7 @@ def _scalar(key: str, value: Any, kind: Any) -> Any:
 
 
 def _bool(value: Any) -> bool:
-    named = {"true": True, "false": False, True: True, False: False}
+    named = {"true": True, "on": True, "false": False, "off": False, True: True, False: False}
     if value not in named:
         raise ValueError
     return named[value]

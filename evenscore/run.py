@@ -52,6 +52,8 @@ HEADS = "heads.correction"
 PLACES = ("checkpoints", "previews", "metrics.jsonl", "lock")
 """Where training writes, beside ``config.yaml``."""
 BUDGET = ("steps", "minutes", "previews")
+BEFORE = {"memory_format": "channels_last"}
+"""What runs whose configuration does not say it were trained with."""
 CONDITION = 3
 """Length of the augmentation vector that networks are told (flip, shift down, shift right)."""
 
@@ -178,7 +180,8 @@ class Run:
         """
         try:
             record = parse_yaml(read_text(path / "config.yaml"))
-            return cls(path, TrainConfig.from_mapping(record["train"]), records.read(DataCard, record["data"]))
+            config = TrainConfig.from_mapping({**BEFORE, **record["train"]})
+            return cls(path, config, records.read(DataCard, record["data"]))
         except OSError as error:
             raise RunError(
                 f"{path} is not a run folder (config.yaml: {error.strerror}): give a folder that `evenscore train` made"
@@ -267,7 +270,10 @@ class Run:
         """A fresh, untrained denoiser as the configuration describes it, without what its objective trains beside it."""
         condition = CONDITION if self.config.augmentation != "none" else 0
         shape, classes, config = self.card.shape, len(self.card.class_names), self.config
-        backbone = build_network(config.network, shape, classes, condition, config.dropout, config.players, config.rank)
+        layout = BEFORE["memory_format"] if config.memory_format == "auto" else config.memory_format
+        backbone = build_network(
+            config.network, shape, classes, condition, config.dropout, config.players, config.rank, layout
+        )
         process = PROCESSES[config.process]()
         mean, std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
         return Preconditioned(backbone, process, classes, shape, mean, std)

@@ -16,6 +16,7 @@ from evenscore.training import train
 QUICK: dict[str, Any] = {
     "network": "tiny",
     "precision": "float32",
+    "memory_format": "channels_last",
     "batch_size": 16,
     "steps": 4,
     "checkpoint_every": 2,

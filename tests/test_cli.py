@@ -18,7 +18,18 @@ from PIL import Image
 from evenscore.commands.list import KINDS
 from evenscore.run import Run
 
-TRAIN = ["--network", "tiny", "--set", "batch_size=16", "--set", "previews=0", "--set", "precision=float32"]
+TRAIN = [
+    "--network",
+    "tiny",
+    "--set",
+    "batch_size=16",
+    "--set",
+    "previews=0",
+    "--set",
+    "precision=float32",
+    "--set",
+    "memory_format=channels_last",
+]
 SAME = [*TRAIN, "--set", "warmup=2", "--set", "checkpoint_every=2"]
 """With four steps, the settings of the shared trained run."""
 

@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-TRAIN = ["--network", "tiny", "--set", "batch_size=16", "--set", "previews=0", "--set", "precision=float32"]
+TRAIN = [
+    "--network",
+    "tiny",
+    "--set",
+    "batch_size=16",
+    "--set",
+    "previews=0",
+    "--set",
+    "precision=float32",
+    "--set",
+    "memory_format=channels_last",
+]
 
 
 def start(path: Path) -> subprocess.Popen[str]:

@@ -11,7 +11,10 @@ from pathlib import Path
 from benchmarks.hostile_cases.case import DONE, REFUSED, Place, hostile, labelled, picture, pictures
 
 INSPECT = "inspect {data}"
-TRAINING = "--steps 2 --network tiny --set batch_size=8 --set previews=0 --set precision=float32"
+TRAINING = (
+    "--steps 2 --network tiny --set batch_size=8 --set previews=0 --set precision=float32 "
+    "--set memory_format=channels_last"
+)
 BALANCE = "balance {data} --out {out} --target 4 --nfe 2 " + TRAINING
 VICTIM = "data/cat/1.png"
 LATER, AT_ONCE = (f"benchmarks.hostile_cases.folders:vanish_{when}" for when in ("later", "at_once"))

@@ -18,7 +18,8 @@ from benchmarks.hostile_cases.folders import names_are_plain
 
 SAMPLE = "sample {run} --out {out} --per-class 1 --nfe 2"
 GO_ON = (
-    "train digits:factor=50 --out {run} --steps 6 --network tiny --set precision=float32 --set batch_size=16 "
+    "train digits:factor=50 --out {run} --steps 6 --network tiny --set precision=float32 "
+    "--set memory_format=channels_last --set batch_size=16 "
     "--set checkpoint_every=2 --set previews=0 --set warmup=2"
 )
 

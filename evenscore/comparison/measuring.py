@@ -1,4 +1,4 @@
-"""Measured once for a whole comparison: network, precision, the cost of each method's step, and the baseline's steps."""
+"""Measured once for a comparison: network, precision, memory format, what each method's step costs, the baseline's steps."""
 
 from __future__ import annotations
 
@@ -76,4 +76,5 @@ def _baseline(work: Work) -> Measured:
             f"the baseline {title!r} cannot train ({sentence(error)}): mend it, or give another --baseline"
         ) from error
     steps = work.config.budget.in_steps(seconds)
-    return Measured(config.network, config.precision, seconds, steps, {work.recipes[0].title: 1.0})
+    costs = {work.recipes[0].title: 1.0}
+    return Measured(config.network, config.precision, seconds, steps, costs, config.memory_format)

@@ -78,7 +78,7 @@ class Measured:
     """What was measured once for the whole comparison.
 
     Attributes:
-        network, precision: of all methods, without ``auto``.
+        network, precision, memory_format: of all methods, without ``auto``.
         seconds: of a step of the baseline.
         steps: of the baseline.
         costs: title -> a method's step as a multiple of the baseline's; those that could not be measured are absent.
@@ -89,6 +89,7 @@ class Measured:
     seconds: float
     steps: int
     costs: Mapping[str, float]
+    memory_format: str = "channels_last"
 
     def steps_of(self, title: str, rule: str) -> int | None:
         """Steps of a method under ``compute`` or ``updates``; None where its cost is not known."""
@@ -98,7 +99,8 @@ class Measured:
 
     def shared(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of all methods, without ``auto``."""
-        return {**common, "network": self.network, "precision": self.precision}
+        machine = {"precision": self.precision, "memory_format": self.memory_format}
+        return {**common, "network": self.network, **machine}
 
 
 @dataclass(frozen=True)

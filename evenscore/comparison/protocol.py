@@ -22,7 +22,7 @@ def protocol(found: Found) -> dict[str, str]:
         "data": f"{found.data.name}: {labels.total} samples, largest class {labels.imbalance:.4g} times the smallest",
         "budget": f"{measured.steps} optimiser steps of the baseline ({config.budget})",
         "the same for all": f"network {measured.network}, batch {base.batch_size} x {base.accumulate}, precision "
-        f"{measured.precision}, ema {base.ema:g}",
+        f"{measured.precision}, memory format {measured.memory_format}, ema {base.ema:g}",
         "seeds": f"{config.seeds}, paired: the same initial weights and the same noise of samples, and the same batches where "
         "the policy is the same",
         "grid": grid or "none: every method has its own settings",

@@ -28,7 +28,7 @@ NAMED: Mapping[str, Mapping[str, Any]] = {
 """Recipes by name beside the objectives."""
 DECIDED = ("steps", "minutes", "seed", "previews", "checkpoint_every")
 """Settings that the comparison decides; a recipe that names them is read without them."""
-SHARED = ("network", "batch_size", "accumulate", "precision", "ema")
+SHARED = ("network", "batch_size", "accumulate", "precision", "memory_format", "compile", "ema")
 """Settings in which methods must not differ."""
 LONGEST = 40
 """Letters of a title in the name of a file."""

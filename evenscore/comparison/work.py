@@ -11,7 +11,7 @@ from evenscore.comparison.judge import HeldOutJudge, Judge
 from evenscore.comparison.recipe import Recipe, check_shared, with_baseline
 from evenscore.comparison.settings import ComparisonConfig
 from evenscore.data import Dataset
-from evenscore.training.resolve import resolve
+from evenscore.training.resolve import resolve, unmeasured
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,5 +70,5 @@ def prepared(
     for recipe in methods:
         for place in places(config.grid):
             given = recipe.config(config.common, place)
-            resolve(given if given.precision != "auto" else replace(given, precision="float32"), data)
+            resolve(unmeasured(given), data)
     return Work(data, methods, added, config, judge or HeldOutJudge.of(data, config))

@@ -59,8 +59,12 @@ class UnreadableImage(DataError):
 
 def from_uint8(images: NDArray[np.uint8]) -> Tensor:
     """Bytes (B,H,W,C) as float32 values in [-1, 1], (B,C,H,W)."""
-    pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)).copy())
-    return pixels.float() / 127.5 - 1
+    return scaled(torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)).copy()))
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Bytes (B,C,H,W) as float32 values in [-1, 1] of the same shape."""
+    return pixels.float().contiguous() / 127.5 - 1
 
 
 def to_uint8(x: Tensor) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from torch import nn
 from evenscore.errors import UsageError, unknown
 from evenscore.networks.mlp import MLP, MLP_SIZES
 from evenscore.networks.players import PLAYERS, SeparatePlayers, TrunkPlayers
-from evenscore.networks.unet import UNET_SIZES, ImageUNet
+from evenscore.networks.unet import MEMORY_FORMATS, UNET_SIZES, ImageUNet
 
 NETWORKS = tuple(UNET_SIZES)
 MOST_PARAMETERS = 500_000_000
@@ -26,6 +26,7 @@ def build_network(
     dropout: float | None = None,
     players: str = "shared",
     rank: int = 4,
+    memory_format: str = "channels_last",
 ) -> nn.Module:
     """The network of a named size for samples of ``shape``: a UNet for (C, H, W), an MLP for (D,).
 
@@ -37,16 +38,17 @@ def build_network(
         dropout: dropout rate of the UNet, None for the size's own.
         players: form of the players, one of :data:`~evenscore.networks.players.PLAYERS`.
         rank: rank of each label's strategy, for the form ``trunk``.
+        memory_format: of the UNet, one of :data:`~evenscore.networks.unet.MEMORY_FORMATS`.
 
     Raises:
-        UsageError: an unknown size or form, or more separate players than memory could hold.
+        UsageError: an unknown size, form or memory format, or more separate players than memory could hold.
     """
     if players not in PLAYERS:
         raise unknown("form of players", players, PLAYERS)
     if players == "separate":
         require_separable(size, shape, num_classes, condition)
-        return SeparatePlayers(_backbone(size, shape, 0, condition, dropout), num_classes + 1)
-    backbone = _backbone(size, shape, num_classes, condition, dropout)
+        return SeparatePlayers(_backbone(size, shape, 0, condition, dropout, memory_format), num_classes + 1)
+    backbone = _backbone(size, shape, num_classes, condition, dropout, memory_format)
     return backbone if players == "shared" else TrunkPlayers(backbone, num_classes + 1, rank)
 
 
@@ -66,14 +68,29 @@ def require_separable(size: str, shape: Sequence[int], num_classes: int, conditi
         )
 
 
-def _backbone(size: str, shape: Sequence[int], num_classes: int, condition: int, dropout: float | None) -> nn.Module:
+def _backbone(
+    size: str,
+    shape: Sequence[int],
+    num_classes: int,
+    condition: int,
+    dropout: float | None,
+    memory_format: str = "channels_last",
+) -> nn.Module:
     if size not in NETWORKS:
         raise unknown("network", size, NETWORKS)
     if len(shape) == 1:
         return MLP(MLP_SIZES[size], shape[0], num_classes, condition)
     channels, height, width = shape
     chosen = UNET_SIZES[size] if dropout is None else replace(UNET_SIZES[size], dropout=dropout)
-    return ImageUNet(chosen, (channels, height, width), num_classes, condition)
+    return ImageUNet(chosen, (channels, height, width), num_classes, condition, memory_format)
 
 
-__all__ = ["NETWORKS", "PLAYERS", "SeparatePlayers", "TrunkPlayers", "build_network", "require_separable"]
+__all__ = [
+    "MEMORY_FORMATS",
+    "NETWORKS",
+    "PLAYERS",
+    "SeparatePlayers",
+    "TrunkPlayers",
+    "build_network",
+    "require_separable",
+]

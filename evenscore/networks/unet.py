@@ -15,9 +15,17 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DModel
-from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from evenscore.errors import unknown
+from evenscore.networks.blocks import quicken
+
+MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
+    "channels_last": torch.channels_last,
+    "contiguous": torch.contiguous_format,
+}
+"""How features (B, C, H, W) lie in memory: the channels of a position next to each other, or the positions of a channel."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +74,31 @@ class ImageUNet(nn.Module):
         shape: (C, H, W).
         num_classes: K; label K is the null class.
         condition: length of a further condition vector, 0 for none.
+        memory_format: one of :data:`MEMORY_FORMATS`, in which features and weights lie.
+
+    Raises:
+        UsageError: an unknown memory format.
     """
 
-    def __init__(self, size: UNetSize, shape: tuple[int, int, int], num_classes: int, condition: int = 0) -> None:
+    def __init__(
+        self,
+        size: UNetSize,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        condition: int = 0,
+        memory_format: str = "channels_last",
+    ) -> None:
         super().__init__()
+        if memory_format not in MEMORY_FORMATS:
+            raise unknown("memory format", memory_format, MEMORY_FORMATS)
+        self.memory_format = MEMORY_FORMATS[memory_format]
         channels, height, width = shape
         self.patch = size.patch(height, width)
         multiple = self.patch * 2 ** (len(size.channels) - 1)
         self.pad = (0, -width % multiple, 0, -height % multiple)
         self.height, self.width = height, width
         self.unet = _unet2d(size, channels * self.patch**2, max(height, width) // self.patch)
+        self.unet.to(memory_format=self.memory_format)
         embedding = size.channels[0] * 4
         self.label = nn.Embedding(num_classes + 1, embedding)
         self.condition = nn.Linear(condition, embedding, bias=False) if condition else None
@@ -107,7 +130,7 @@ class ImageUNet(nn.Module):
         if self.condition is not None and extra is not None:
             given = given + self.condition(extra)
         patches = F.pixel_unshuffle(F.pad(x, self.pad, mode="replicate") if any(self.pad) else x, self.patch)
-        return _trunk(self.unet, patches.contiguous(memory_format=torch.channels_last), level, given)
+        return _trunk(self.unet, patches.contiguous(memory_format=self.memory_format), level, given)
 
     def read(self, h: Tensor) -> Tensor:
         """The raw output (B, C, H, W) of trunk features."""
@@ -154,12 +177,7 @@ def _unet2d(size: UNetSize, channels: int, side: int) -> UNet2DModel:
         class_embed_type="identity",
         resnet_time_scale_shift="scale_shift",
     )
-    for module in unet.modules():
-        if isinstance(module, Attention):
-            module.set_processor(
-                AttnProcessor()
-            )  # plain products: quicker than the fused kernel on these few positions
+    quicken(unet)
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
-    unet.to(memory_format=torch.channels_last)
     return unet

@@ -113,10 +113,11 @@ class Coupling:
         weight = self.weights(denoiser, batch, labels)
         x_t, t, y, h = batch.x_t, batch.t, batch.y, prediction.eps
         if self.rows == 1:
-            gaps = self._gaps(denoiser, h, x_t, t, y, labels, generator)
+            gaps = self._gaps(denoiser, h, x_t, t, self._others(y, len(y), labels, generator))
             return {name: weight * gap for name, gap in gaps.items()}
         index, share = draw_rows(weight, self.rows, generator)
-        gaps = self._gaps(denoiser.rows(index), h[index], x_t[index], t[index], y[index], labels, generator)
+        others = self._others(y[index], len(y), labels, generator)
+        gaps = self._gaps(denoiser.rows(index), h[index], x_t[index], t[index], others)
         return {name: gap.new_zeros(len(y)).index_add(0, index, share * gap) for name, gap in gaps.items()}
 
     def ramp(self, progress: float) -> float:
@@ -142,31 +143,39 @@ class Coupling:
         h: Tensor,
         x_t: Tensor,
         t: Tensor,
-        y: Tensor,
-        labels: LabelDistribution,
-        generator: torch.Generator,
+        others: Iterator[tuple[Tensor, float]],
     ) -> dict[str, Tensor]:
         """Squared distances (n,) to the predictions under the other labels, as they move h, and as they move the others."""
         found: dict[str, Tensor] = {}
-        for other, share in self._others(y, labels, generator):
+        for other, share in others:
+            many, row = len(other) // len(h), torch.arange(len(other), device=h.device) % len(h)
+            mine, x, at, who = (h, x_t, t, denoiser) if many == 1 else (h[row], x_t[row], t[row], denoiser.rows(row))
             with torch.no_grad() if self.gamma == 0 else nullcontext():
-                pulled = denoiser.predict(x_t, t, other).eps
-            gaps = {"pull": share * per_sample((h - pulled.detach()).square())}
+                pulled = who.predict(x, at, other).eps
+            gaps = {"pull": share * per_sample((mine - pulled.detach()).square())}
             if self.gamma > 0:
-                gaps["commitment"] = self.gamma * share * per_sample((h.detach() - pulled).square())
-            found = {name: found[name] + gap if found else gap for name, gap in gaps.items()}
+                gaps["commitment"] = self.gamma * share * per_sample((mine.detach() - pulled).square())
+            summed = {name: gap.reshape(many, len(h)).sum(0) for name, gap in gaps.items()}
+            found = {name: found[name] + gap if found else gap for name, gap in summed.items()}
         return found
 
     def _others(
-        self, y: Tensor, labels: LabelDistribution, generator: torch.Generator
+        self, y: Tensor, most: int, labels: LabelDistribution, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, float]]:
-        """Other labels (n,) of rows with labels ``y``, and what each counts."""
+        """Other labels of rows with labels ``y`` (n,), and what each counts: (n,), or (m n,), m for each row in turn.
+
+        Args:
+            y: labels of the rows.
+            most: labels at once, unless n are more.
+            labels: the training law.
+            generator: of drawn labels.
+        """
         classes = labels.num_classes
         if self.law == "null":
             yield torch.full_like(y, classes), 1.0
         elif self.law == "uniform-enumerated":
-            for step in range(1, classes):
-                yield (y + step) % classes, 1 / classes
+            for steps in torch.split(torch.arange(1, classes, device=y.device), max(1, most // len(y))):
+                yield ((y + steps[:, None]) % classes).flatten(), 1 / classes
         elif self.law == "similarity":
             law = self._similar()[y.cpu()]
             law = torch.where(law.sum(1, keepdim=True) > 0, law, torch.ones_like(law))

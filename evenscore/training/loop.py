@@ -7,6 +7,7 @@ weights of the uninterrupted run, and the same best checkpoint, on the same mach
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from evenscore.run import DataCard, Run, load_prefixed
 from evenscore.training.class_moments import class_moments
 from evenscore.training.criterion import HELD_OUT, Best, Criterion
 from evenscore.training.diagnose import Watch
+from evenscore.training.machine import Feed, ready
 from evenscore.training.meters import ClassMeter, probe_loss
 from evenscore.training.optimise import (
     AveragedWeights,
@@ -42,7 +44,7 @@ from evenscore.training.optimise import (
 )
 from evenscore.training.preview import save_preview
 from evenscore.training.rescue import rate_factor, require_sound, rescued, sentence
-from evenscore.training.resolve import resolve
+from evenscore.training.resolve import chosen, resolve
 
 SAVE_SECONDS = 60.0
 REPORTS = 200
@@ -93,7 +95,9 @@ def train(
         Diverged: it diverges, and :mod:`~evenscore.training.rescue` has been tried.
     """
     card = DataCard.of(data)
-    run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
+    found = Run.exists(out)
+    run = Run.open(out) if found else Run.create(out, resolve(config, data), card)
+    words = "" if found else chosen(config, run.config)
     with run.lock():
         run = run.adopt(config, card)
 
@@ -102,7 +106,9 @@ def train(
             run.keep()
             return trainer
 
-        yield from rescued(start)
+        for progress in rescued(start):
+            yield replace(progress, text=progress.text or words)
+            words = ""
 
 
 class Trainer:
@@ -116,6 +122,8 @@ class Trainer:
             self.model = run.equipped()
         self.model.to(self.device).train()
         self.average = AveragedWeights(self.model, self.config.ema)
+        ready(self.model, self.config)
+        self.feed = Feed(data, self.device)
         self.optimiser = make_optimiser(self.model, self.config)
         self.loader = Loader(data, self.config.batch_size, self.config.policy, self.config.seed)
         self.augmentation = Augmentation(self.config.augmentation)
@@ -129,6 +137,7 @@ class Trainer:
         self.watch = Watch(data, self.config, self.objective)
         self.label_dropout = self.objective.label_dropout(self.config.label_dropout, self.labels)
         self.memory = {key: value.to(self.device) for key, value in self.objective.remember(self.labels).items()}
+        self.losses: list[Tensor] = []
         self.reported = 0.0
         self.shown: tuple[float, dict[str, float]] = (float("nan"), {})
         self.resume()
@@ -179,9 +188,10 @@ class Trainer:
         lr = learning_rate(self.config, self.step, self.fraction) * rate_factor(self.rescues)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
+        first = self.step * self.config.accumulate
         for part in range(self.config.accumulate):
-            self._accumulate(self.step * self.config.accumulate + part)
-        self._require_finite(clip_gradients(self.model, self.config.clip), "gradient")
+            self._accumulate(first + part)
+        self._require_finite(clip_gradients(self.model, self.config.clip))
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -196,24 +206,28 @@ class Trainer:
             terms = self.game(denoiser, batch, self.labels, random)
         loss = torch.stack(list(terms.values())).sum(0)
         total = loss.mean() / self.config.accumulate
-        self._require_finite(total, "loss")
         total.backward()  # type: ignore[no-untyped-call]
         self.meter.add(batch.y, loss.detach())
         self.memory = dict(self.objective.learn(self.memory, batch, terms, self.labels))
+        self.losses.append(total.detach())
 
-    def _require_finite(self, value: Tensor, what: str) -> None:
-        if not bool(torch.isfinite(value)):
-            raise Diverged(f"the {what} became {float(value.detach())}", self.step + 1)
+    def _require_finite(self, norm: Tensor) -> None:
+        """Refuse losses of the step, or a norm of its gradient, that are not finite: one question to the device."""
+        *losses, gradient = torch.stack([*self.losses, norm]).tolist()
+        self.losses.clear()
+        for what, value in (*(("loss", loss) for loss in losses), ("gradient", gradient)):
+            if not math.isfinite(value):
+                raise Diverged(f"the {what} became {value}", self.step + 1)
 
     def _batch(self, draw: int, random: torch.Generator) -> tuple[Denoiser, Noised]:
         """The noised batch, and the denoiser told what augmentation was done to it."""
         index = self.loader.batch(draw)
-        x0, extra = self.augmentation(self.data.tensor(index), random)
+        x0, extra = self.augmentation(self.feed(index), random)
         y = torch.from_numpy(self.data.labels[index])
         t = draw_times(self.config.noise, len(y), self.model.process, self.spread, random)
         eps = torch.randn(x0.shape, generator=random)
         y_in = drop_labels(y, self.model.null, self.label_dropout, random)
-        moved = [v.to(self.device, non_blocking=True) for v in (x0, y, y_in, t, eps)]
+        moved = [self.feed.move(v) for v in (x0, y, y_in, t, eps)]
         batch = replace(noised(self.model.process, *moved), progress=self.fraction, memory=self.memory)
         if self.augmentation.name == "none":
             return self.model, batch

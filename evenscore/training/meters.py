@@ -25,7 +25,8 @@ class ClassMeter:
     """Mean loss of each class since the last reset."""
 
     def __init__(self, labels: LabelDistribution) -> None:
-        self.groups = labels.groups()
+        names = labels.groups()
+        self.groups = {group: torch.tensor([name == group for name in names]) for group in dict.fromkeys(names)}
         self.total = torch.zeros(labels.num_classes, dtype=torch.float64)
         self.count = torch.zeros(labels.num_classes, dtype=torch.float64)
 
@@ -56,10 +57,10 @@ class ClassMeter:
     def by_group(self) -> dict[str, float]:
         """Mean of each group that had a sample."""
         out = {}
-        for group in dict.fromkeys(self.groups):
-            mine = torch.tensor([g == group for g in self.groups])
-            if self.count[mine].sum() > 0:
-                out[group] = round(float(self.total[mine].sum() / self.count[mine].sum()), 6)
+        for group, mine in self.groups.items():
+            count = float(self.count[mine].sum())
+            if count > 0:
+                out[group] = round(float(self.total[mine].sum()) / count, 6)
         return out
 
 

@@ -14,7 +14,7 @@ import pytest
 from evenscore.comparison import cost as cost_module
 
 Cli = Callable[..., Any]
-TRAIN = ["network=tiny", "batch_size=4", "precision=float32", "warmup=0"]
+TRAIN = ["network=tiny", "batch_size=4", "precision=float32", "memory_format=channels_last", "warmup=0"]
 COMMON = [word for setting in TRAIN for word in ("--set", setting)]
 QUICK = ["--features", "pixels", "--metrics", "kernel", "--per-class", "20", "--nfe", "2", *COMMON]
 DIGITS = ["--data", "digits:factor=50"]

@@ -22,6 +22,7 @@ COMMON: dict[str, Any] = {
     "network": "tiny",
     "batch_size": 4,
     "precision": "float32",
+    "memory_format": "channels_last",
     "warmup": 0,
     "checkpoint_every": 2,
 }

@@ -12,7 +12,7 @@ from evenscore.comparison.recipe import read_recipe
 from evenscore.data import Dataset
 from evenscore.denoisers.preconditioned import Preconditioned
 
-COMMON = {"network": "tiny", "batch_size": 4, "precision": "float32"}
+COMMON = {"network": "tiny", "batch_size": 4, "precision": "float32", "memory_format": "channels_last"}
 
 
 @pytest.fixture

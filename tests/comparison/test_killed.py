@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 QUICK = ["--features", "pixels", "--metrics", "kernel,copies", "--per-class", "20", "--nfe", "2", "--guidance", "1"]
-TRAIN = ["network=tiny", "batch_size=8", "precision=float32", "checkpoint_every=3"]
+TRAIN = ["network=tiny", "batch_size=8", "precision=float32", "memory_format=channels_last", "checkpoint_every=3"]
 
 
 def command(out: Path, workers: int = 1) -> list[str]:

@@ -33,7 +33,14 @@ def test_an_interrupted_run_ends_as_the_whole_one_samples_and_balances(
 ) -> None:
     for module in (evenscore.balancing.gate, evenscore.balancing.summary):
         monkeypatch.setattr(module, "fit_classifier", lambda *given, **named: fit_classifier(*given, **named, steps=3))
-    settings = {"players": players, "network": "tiny", "precision": "float32", "batch_size": 16, "previews": 0}
+    settings = {
+        "players": players,
+        "network": "tiny",
+        "precision": "float32",
+        "memory_format": "channels_last",
+        "batch_size": 16,
+        "previews": 0,
+    }
     asked = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     for steps, name in ((3, "whole"), (2, "parts"), (3, "parts")):
         run, budget = tmp_path / name, ("--steps", steps, "--set", "cooldown=0")

@@ -147,7 +147,18 @@ def test_the_command_line_says_so(
     tmp_path: Path, cli: Callable[..., Any], fragile: Callable[[dict[int, int]], None]
 ) -> None:
     fragile({1: 1})
-    settings = ["--set", "batch_size=16", "--set", "previews=0", "--set", "precision=float32", "--network", "tiny"]
+    settings = [
+        "--set",
+        "batch_size=16",
+        "--set",
+        "previews=0",
+        "--set",
+        "precision=float32",
+        "--set",
+        "memory_format=channels_last",
+        "--network",
+        "tiny",
+    ]
     done = cli("train", "digits:factor=50", "--out", tmp_path / "run", "--steps", 3, *settings)
     assert done.code == 0
     assert "the gradient became nan at step 2: back to step 0, with 0.5 times the learning rate" in done.err
