@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from evenscore.errors import CheckpointError, DataError, unknown
 from evenscore.reading import parse_json, read_bytes, read_text
@@ -194,6 +194,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict):
         raise _damaged(path, "its state is no mapping")
     return Checkpoint(tensors, state)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of the weights and buffers of a module, with their names."""
+    found = hashlib.sha256()
+    for key, value in module.state_dict().items():
+        found.update(key.encode() + value.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def tensors_of(content: bytes) -> dict[str, Tensor]:

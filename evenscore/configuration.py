@@ -15,7 +15,7 @@ from typing import Any
 from evenscore import records
 from evenscore.data.augment import AUGMENTATIONS
 from evenscore.data.loader import POLICIES
-from evenscore.errors import DataError, UsageError, shown, unknown
+from evenscore.errors import DataError, RunError, UsageError, shown, unknown
 from evenscore.networks import NETWORKS, PLAYERS
 from evenscore.objectives import OBJECTIVES, Denoising, Objective
 from evenscore.objectives.levels import NOISE_LAWS
@@ -23,6 +23,8 @@ from evenscore.process import PROCESSES
 from evenscore.reading import parse_yaml, read_text
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+BUDGET = ("steps", "minutes", "previews")
+"""Settings that may change when a run goes on."""
 COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
 
 
@@ -146,6 +148,20 @@ class TrainConfig:
                 raise unknown("key", str(key), [*own, *theirs])
         beside = {key: rest.pop(key) for key in list(rest) if key in theirs and key not in own}
         return records.read(cls, rest | {"objective": records.read(kind, chosen | beside)})
+
+
+def require_same(path: Path, mine: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on in a run folder under other settings than its own; the budget may be another.
+
+    Raises:
+        RunError: one differs, and is not left to ``auto``.
+    """
+    for key in mine:
+        if key not in BUDGET and asked[key] not in (mine[key], "auto"):
+            raise RunError(
+                f"{path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
+                "give the same settings to resume, or another --out"
+            )
 
 
 def objective_name(objective: Objective) -> str:
