@@ -122,7 +122,8 @@ def test_it_is_judged_like_any_run(cli: Cli, quick_run: Path, tmp_path: Path) ->
     done = cli("evaluate", quick_run, "--reference", DATA, *words, "--json")
     assert done.code == 0, done.err
     made = json.loads(done.out)["protocol"]
-    assert (made["sampler"], made["nfe"]) == ("one-step", 1)
+    assert made["sampler"] == "one-step, one evaluation"
+    assert made["settings"]["nfe"] == 1
     page = tmp_path / "page.html"
     assert cli("report", quick_run, "--out", page, *words).code == 0
     text = page.read_text(encoding="utf-8")
