@@ -25,6 +25,7 @@ LAYERS = (
         "comparison",
         "configuration",
         "distill",
+        "distilled",
         "downstream",
         "evaluation",
         "features",
