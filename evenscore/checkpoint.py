@@ -1,8 +1,8 @@
 """Checkpoints: safetensors files that are written atomically and verified before use; never pickle.
 
 Law: at every instant, also after a power cut, a checkpoint folder holds complete checkpoints only, and its pointers name
-complete checkpoints; ``best`` never names an older one than ``last`` knows of. A file is written under a temporary name, flushed to the disk, and renamed; its SHA-256 is kept
-beside it and compared before a single tensor is used.
+complete checkpoints; ``best`` never names an older one than ``last`` knows of. A file is written under a temporary name, flushed
+to the disk, and renamed; its SHA-256 is kept beside it and compared before a single tensor is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from evenscore.errors import CheckpointError, DataError, unknown
 from evenscore.reading import parse_json, read_bytes, read_text
@@ -203,6 +203,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(state, dict):
         raise _damaged(path, "its state is no mapping")
     return Checkpoint(tensors, state)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of the weights and buffers of a module, with their names."""
+    found = hashlib.sha256()
+    for key, value in module.state_dict().items():
+        found.update(key.encode() + value.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def tensors_of(content: bytes) -> dict[str, Tensor]:

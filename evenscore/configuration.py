@@ -14,7 +14,7 @@ from typing import Any
 from evenscore import records
 from evenscore.data.augment import AUGMENTATIONS
 from evenscore.data.loader import POLICIES
-from evenscore.errors import DataError, UsageError
+from evenscore.errors import DataError, RunError, UsageError
 from evenscore.networks import MEMORY_FORMATS, NETWORKS, PLAYERS
 from evenscore.objectives import Denoising, Objective
 from evenscore.objectives.levels import NOISE_LAWS
@@ -24,6 +24,8 @@ from evenscore.reading import parse_yaml, read_text
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 __all__ = ["PRECISIONS", "TrainConfig", "objective_name", "parse_settings", "read_config_file"]
+BUDGET = ("steps", "minutes", "previews")
+"""Settings that may change when a run goes on."""
 COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
 
 
@@ -156,6 +158,20 @@ class TrainConfig:
         beside = {str(key): value for key, value in given.items() if key not in own}
         objective = read_objective(given.get("objective", {}), beside, own)
         return records.read(cls, {key: given[key] for key in own if key in given} | {"objective": objective})
+
+
+def require_same(path: Path, mine: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on in a run folder under other settings than its own; the budget may be another.
+
+    Raises:
+        RunError: one differs, and is not left to ``auto``.
+    """
+    for key in mine:
+        if key not in BUDGET and asked[key] not in (mine[key], "auto"):
+            raise RunError(
+                f"{path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
+                "give the same settings to resume, or another --out"
+            )
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

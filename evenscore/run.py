@@ -1,6 +1,7 @@
 """A run is a folder: what was asked, what was computed, and where to go on.
 
-    config.yaml          the resolved configuration, the data, versions, command line (written once)
+    config.yaml          the resolved configuration, the data, versions, command line (written once); for a one-step
+                         generator also what it was distilled from, and how
     metrics.jsonl        one JSON object per report
     checkpoints/         safetensors, with pointers ``last`` and ``best``
     previews/            grids drawn during training
@@ -32,11 +33,13 @@ from torch import Tensor
 
 from evenscore import records
 from evenscore.checkpoint import PARTIAL, clear_partials, load_checkpoint, make_folder, unwritable, write_atomic
-from evenscore.configuration import TrainConfig
+from evenscore.configuration import BUDGET, TrainConfig, require_same
 from evenscore.confined import inside
 from evenscore.data.dataset import Dataset
 from evenscore.data.pixels import MAX_PIXELS
+from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.preconditioned import Preconditioned
+from evenscore.distilled import Distilled
 from evenscore.errors import DataError, EvenscoreError, RunError, shown
 from evenscore.labels import LabelDistribution
 from evenscore.networks import build_network
@@ -51,7 +54,6 @@ HEADS = "heads.correction"
 """Tensor (K + 1, D, F) in the checkpoint of such a run, see :class:`~evenscore.networks.heads.ClassHeads`."""
 PLACES = ("checkpoints", "previews", "metrics.jsonl", "lock")
 """Where training writes, beside ``config.yaml``."""
-BUDGET = ("steps", "minutes", "previews")
 BEFORE = {"memory_format": "channels_last"}
 """What runs whose configuration does not say it were trained with."""
 CONDITION = 3
@@ -117,11 +119,13 @@ class Run:
         path: the folder.
         config: the resolved configuration.
         card: the data it was made for.
+        distilled: how its one-step generator was made; None for a run that was trained.
     """
 
     path: Path
     config: TrainConfig
     card: DataCard
+    distilled: Distilled | None = None
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -129,7 +133,7 @@ class Run:
         return (path / "config.yaml").is_file()
 
     @classmethod
-    def create(cls, path: Path, config: TrainConfig, card: DataCard) -> Run:
+    def create(cls, path: Path, config: TrainConfig, card: DataCard, distilled: Distilled | None = None) -> Run:
         """Make a run folder.
 
         Raises:
@@ -139,7 +143,7 @@ class Run:
         if path.exists() and (not path.is_dir() or any(not p.name.endswith(PARTIAL) for p in path.iterdir())):
             raise RunError(f"{path} exists and is not a run folder: choose another --out, or remove it")
         make_folder(path)
-        run = cls(path, config, card)
+        run = cls(path, config, card, distilled)
         try:
             run.keep()
         except DataError:
@@ -161,14 +165,9 @@ class Run:
                 f"{self.path} was finished with heads for the trunk as it is: train on in the run that it came from, and "
                 "finish that again"
             )
+        self.require_score()
         self.check_data(card)
-        mine, asked = self.config.to_mapping(), config.to_mapping()
-        for key in mine:
-            if key not in BUDGET and asked[key] not in (mine[key], "auto"):
-                raise RunError(
-                    f"{self.path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
-                    "give the same settings to resume, or another --out"
-                )
+        require_same(self.path, self.config.to_mapping(), config.to_mapping())
         return replace(self, config=replace(self.config, **{key: getattr(config, key) for key in BUDGET}))
 
     @classmethod
@@ -180,8 +179,9 @@ class Run:
         """
         try:
             record = parse_yaml(read_text(path / "config.yaml"))
+            distilled = Distilled.from_mapping(record["distilled"]) if "distilled" in record else None
             config = TrainConfig.from_mapping({**BEFORE, **record["train"]})
-            return cls(path, config, records.read(DataCard, record["data"]))
+            return cls(path, config, records.read(DataCard, record["data"]), distilled)
         except OSError as error:
             raise RunError(
                 f"{path} is not a run folder (config.yaml: {error.strerror}): give a folder that `evenscore train` made"
@@ -191,6 +191,15 @@ class Run:
             raise RunError(
                 f"{path / 'config.yaml'} cannot be understood ({reason}): restore it or train again"
             ) from None
+
+    def require_score(self) -> None:
+        """Refuse a one-step generator.
+
+        Raises:
+            RunError: it is one.
+        """
+        if self.distilled is not None:
+            raise self.distilled.refusal(self.path)
 
     def check_data(self, given: Dataset | DataCard) -> None:
         """Refuse data that the run was not trained on.
@@ -209,6 +218,7 @@ class Run:
             "format": FORMAT,
             "train": self.config.to_mapping(),
             "data": records.write(self.card),
+            **({} if self.distilled is None else {"distilled": self.distilled.to_mapping()}),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "versions": {**versions, "python": platform.python_version()},
         }
@@ -285,14 +295,24 @@ class Run:
         return denoiser
 
     def denoiser(self, pointer: str = "last") -> Preconditioned:
-        """The trained denoiser with its averaged weights, for sampling.
+        """The trained denoiser with its averaged weights.
 
         Args:
             pointer: ``last`` or ``best``.
 
         Raises:
             CheckpointError: no checkpoint, a damaged one, or one of another network.
+            RunError: a one-step generator.
         """
+        self.require_score()
+        return self._averaged(pointer)
+
+    def model(self, pointer: str = "last") -> Denoiser:
+        """What samples are drawn with: :meth:`denoiser`, or the one-step generator of a run that was distilled."""
+        averaged = self._averaged(pointer)
+        return averaged if self.distilled is None else self.distilled.generator(averaged)
+
+    def _averaged(self, pointer: str) -> Preconditioned:
         checkpoint = load_checkpoint(self.checkpoints, pointer)
         denoiser = self.network()
         bare = {f"ema.{key}" for key in denoiser.state_dict()}

@@ -179,7 +179,7 @@ def _fill(
     gate = Gate(data, config.gate, config.seed)
     collector = Collector(folder, plan, gate, state, run, config.sampler, config.tries, config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for _ in collector.collect(run.denoiser(), config.batch_size, device):
+    for _ in collector.collect(run.model(), config.batch_size, device):
         state.write(path)
         made, wanted = sum(state.made), sum(p.make for p in plan)
         yield Stage("sample", f"{made} of {wanted} samples", made / max(1, wanted))

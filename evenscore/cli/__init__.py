@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": draw.sample,
     "train-classifier": learn.train_classifier,
     "finish": learn.finish,
+    "distill": learn.distill,
     "balance": begin.balance,
     "restore": draw.restore,
     "likelihood": judge.likelihood,

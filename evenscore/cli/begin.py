@@ -29,7 +29,7 @@ Label = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Of a table (.csv, .tsv, .parquet): the label column.")
 ]
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
-SOLVER, NFE, GUIDANCE, FOLDS = "dpm++2m", 12, 2.0, 3
+FOLDS = 3
 
 
 def inspect(
@@ -81,9 +81,9 @@ def balance(
     objective: ObjectiveName = None,
     settings: Settings = None,
     network: Network = None,
-    solver: Solver = SOLVER,
-    nfe: Nfe = NFE,
-    guidance: Guidance = GUIDANCE,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    guidance: Guidance = None,
     guidance_interval: Interval = None,
     folds: Annotated[
         int,
@@ -104,8 +104,8 @@ def balance(
         from evenscore.commands.balance_table import TableRequest
         from evenscore.commands.balance_table import run as run_table
 
-        others = {"--run": run is not None, "--network": network is not None, "--solver": solver != SOLVER}
-        others |= {"--nfe": nfe != NFE, "--guidance": guidance != GUIDANCE, "--strict": strict}
+        others = {"--run": run is not None, "--network": network is not None, "--solver": solver is not None}
+        others |= {"--nfe": nfe is not None, "--guidance": guidance is not None, "--strict": strict}
         others |= {"--guidance-interval": guidance_interval is not None}
         asked = {key: named[key] for key in ("objective", "minutes", "steps")}
         run_table(TableRequest(data, label, out, target, asked, settings or [], folds, seed, others), json)
@@ -116,7 +116,7 @@ def balance(
     from evenscore.commands.balance import run as run_balance
     from evenscore.commands.sample import sampler
 
-    chosen = sampler(solver, nfe, guidance, guidance_interval)
+    chosen = sampler(solver, nfe, guidance, guidance_interval, run=run)
     run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
 
 

@@ -17,9 +17,9 @@ def sample(
     counts: Annotated[
         Path | None, typer.Option("--counts", help="A JSON or YAML file of `class name: number` lines.")
     ] = None,
-    solver: Solver = "dpm++2m",
-    nfe: Nfe = 12,
-    guidance: Guidance = 2.0,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    guidance: Guidance = None,
     guidance_interval: Interval = None,
     seed: Seed = 0,
     format: Annotated[str, typer.Option("--format", help="png (a folder by class) or npz (one archive).")] = "png",
@@ -51,8 +51,8 @@ def sample(
     from evenscore.commands.sample import SampleRequest, guided, sampler
     from evenscore.commands.sample import run as run_sample
 
-    steering, rest = guided(method, settings or [], solver)
-    how = sampler(solver, nfe, guidance, guidance_interval, rest)
+    steering, rest = guided(method, settings or [], solver, run)
+    how = sampler(solver, nfe, guidance, guidance_interval, rest, run)
     run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format, checkpoint), json)
 
 

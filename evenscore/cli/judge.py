@@ -89,9 +89,9 @@ def evaluate(
             "--likelihood-per-class", help="Real samples of each class for --metrics likelihood, at most; it is slow."
         ),
     ] = 20,
-    solver: Solver = "dpm++2m",
-    nfe: Nfe = 12,
-    guidance: Guidance = 2.0,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    guidance: Guidance = None,
     guidance_interval: Interval = None,
     checkpoint: Checkpoint = "last",
     seed: Seed = 0,
@@ -111,7 +111,7 @@ def evaluate(
 
     names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
     settings = Settings(features, names, reference_part, seed=seed, likelihood_per_class=likelihood_per_class)
-    how = sampler(solver, nfe, guidance, guidance_interval)
+    how = sampler(solver, nfe, guidance, guidance_interval, run=samples)
     request = EvaluateRequest(samples, reference, settings, per_class, how, seed, trained_on, out, checkpoint)
     run_evaluation(request, json)
 
@@ -193,9 +193,9 @@ def compare(
     features: Features = "domain",
     metrics: Metrics = None,
     per_class: Annotated[int, typer.Option("--per-class", help="Samples of each class that are judged.")] = 100,
-    solver: Solver = "dpm++2m",
-    nfe: Nfe = 12,
-    guidance: Guidance = 2.0,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    guidance: Guidance = None,
     guidance_interval: Interval = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes, one thread each.")] = 1,
     keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Keep the folders of judged runs.")] = False,

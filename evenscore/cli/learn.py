@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from evenscore.commands.options import (
+    Checkpoint,
     ConfigFile,
     Data,
     Json,
@@ -107,3 +108,41 @@ def finish(
     from evenscore.commands.finish import run as run_finish
 
     run_finish(FinishRequest(run, out, data, settings or [], seed), json)
+
+
+def distill(
+    run: RunPath,
+    out: Out,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", show_default="kl", help="kl (quick, leans to the likeliest samples) or fisher (slower steps)."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Distil for so many steps of the generator.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Distil for so many minutes.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, such as guidance=2 (of the teacher) or lr=1e-4; may be repeated; all: `evenscore list "
+            "distill-settings`.",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    checkpoint: Checkpoint = "last",
+    json: Json = False,
+) -> None:
+    """Distil a trained run into a generator that asks its network once for each sample: many times faster, somewhat worse.
+
+    The generator begins as the network of the run and learns from its scores alone, without data. OUT is a run for sample,
+    balance, evaluate and report; it knows no score, so likelihood, restore and finish need the run that it came from. The same
+    command again goes on after an interruption. Example: evenscore distill run --out quick --minutes 10; then evenscore
+    evaluate quick --reference photos beside evenscore evaluate run --reference photos, which says what the speed costs.
+    """
+    from evenscore.commands.distill import DistillRequest
+    from evenscore.commands.distill import run as run_distillation
+
+    named = {"method": method, "steps": steps, "minutes": minutes, "seed": seed}
+    run_distillation(DistillRequest(run, out, named, settings or [], checkpoint), json)

@@ -46,9 +46,9 @@ def report(
     reference_part: ReferencePart = None,
     per_class: PerClass = None,
     trained_on: TrainedOn = None,
-    solver: Solver = "dpm++2m",
-    nfe: Nfe = 12,
-    guidance: Guidance = 2.0,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    guidance: Guidance = None,
     guidance_interval: Interval = None,
     seed: Seed = 0,
     json: Json = False,
@@ -64,5 +64,5 @@ def report(
 
     names = None if metrics is None else tuple(name.strip() for name in metrics.split(","))
     settings = Settings(features, names, reference_part, seed=seed)
-    how = sampler(solver, nfe, guidance, guidance_interval)
+    how = sampler(solver, nfe, guidance, guidance_interval, run=path)
     run(ReportRequest(path, reference, settings, per_class, how, seed, trained_on, out), json)

@@ -13,6 +13,7 @@ from evenscore.commands.terminal import Bar, emit, say, show_table, tell
 from evenscore.data import Dataset
 from evenscore.errors import DataError, EvenscoreError, UsageError
 from evenscore.evaluation import Evaluation, Generated, Settings, evaluate, of_files, of_run, sentences, to_dict
+from evenscore.evaluation.settings import LIKELIHOOD
 from evenscore.evaluation.words import cell, shown
 from evenscore.run import Run
 from evenscore.sampling import Sampler
@@ -86,7 +87,10 @@ def source(request: EvaluateRequest) -> Generated:
     """The samples that are judged."""
     if Run.exists(request.path):
         number = PER_CLASS if request.per_class is None else request.per_class
-        return of_run(Run.open(request.path), number, request.sampler, request.sampling_seed, request.checkpoint)
+        trained = Run.open(request.path)
+        if LIKELIHOOD.name in (request.settings.metrics or ()):
+            trained.require_score()
+        return of_run(trained, number, request.sampler, request.sampling_seed, request.checkpoint)
     if request.checkpoint != "last":
         raise UsageError(f"--checkpoint belongs to a run, and {request.path} is none: leave it out, or give a run")
     return of_files(request.path, request.per_class)

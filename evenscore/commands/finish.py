@@ -44,6 +44,7 @@ class FinishRequest:
 def run(request: FinishRequest, as_json: bool) -> None:
     """Fit heads and write the finished run."""
     trained = Run.open(request.run)
+    trained.require_score()
     how = records.read(HeadSettings, parse_settings(request.settings))
     require_empty(request.out)
     finisher = Finisher(trained, data_of(trained, request.data, "finish"), how, request.seed)

@@ -69,6 +69,7 @@ class Part:
 def run(request: LikelihoodRequest, as_json: bool) -> None:
     """Measure, and print a table or one JSON object."""
     trained = Run.open(request.run)
+    trained.require_score()
     data = read(request.data, request.strict)
     check_data(trained, data)
     parts = measure(trained, data, request)

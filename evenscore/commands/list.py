@@ -10,6 +10,7 @@ from evenscore import records
 from evenscore.commands.terminal import emit, show_table
 from evenscore.configuration import TrainConfig
 from evenscore.data import AUGMENTATIONS, POLICIES, SOURCES
+from evenscore.distill import DistillConfig
 from evenscore.downstream.methods import METHODS as DOWNSTREAM
 from evenscore.downstream.settings import Settings as DownstreamSettings
 from evenscore.errors import unknown
@@ -96,6 +97,7 @@ KINDS: Mapping[str, Callable[[], Entries]] = {
     "data": lambda: _described(SOURCES),
     "features": lambda: _described(FEATURES),
     "metrics": lambda: [(name, f"{m.words} ({m.direction} is better)", "") for name, m in ASKABLE.items()],
+    "distill-settings": lambda: _attributes(DistillConfig),
     "downstream-methods": lambda: _described(DOWNSTREAM),
     "downstream-settings": lambda: _attributes(DownstreamSettings),
     "settings": lambda: _attributes(TrainConfig),

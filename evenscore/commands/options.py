@@ -41,10 +41,20 @@ ObjectiveName = Annotated[
 Network = Annotated[
     str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base or auto.")
 ]
-Solver = Annotated[str, typer.Option("--solver", help="Sampler: see `evenscore list solvers`.")]
-Nfe = Annotated[int, typer.Option("--nfe", help="Network evaluations per sample; more is slower and finer.")]
+Solver = Annotated[
+    str | None, typer.Option("--solver", show_default="dpm++2m", help="Sampler: see `evenscore list solvers`.")
+]
+Nfe = Annotated[
+    int | None,
+    typer.Option("--nfe", show_default="12", help="Network evaluations per sample; more is slower and finer."),
+]
 Guidance = Annotated[
-    float, typer.Option("--guidance", help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.")
+    float | None,
+    typer.Option(
+        "--guidance",
+        show_default="2.0",
+        help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.",
+    ),
 ]
 Interval = Annotated[
     str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")

@@ -166,7 +166,7 @@ def _judged(request: ReportRequest, origin: Run | None, reference: Dataset) -> t
         command=shlex.join(["evenscore", *sys.argv[1:]]),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         facts=facts_of(origin),
-        settings={} if origin is None else {key: str(value) for key, value in origin.config.to_mapping().items()},
+        settings=settings_of(origin),
         curves=curves_of(origin),
         pictures=pictures,
         copies=copies,
@@ -179,12 +179,24 @@ def facts_of(origin: Run | None) -> dict[str, str]:
     if origin is None:
         return {}
     steps = max((record.get("step", 0) for record in origin.records()), default=0)
+    distilled = origin.distilled
+    made = {} if distilled is None else {"one-step generator of": distilled.teacher}
     return {
+        **made,
         "objective": objective_name(origin.config.objective),
         "network": origin.config.network,
         "training steps": f"{steps:,}",
         "training samples": f"{sum(origin.card.counts):,}",
     }
+
+
+def settings_of(origin: Run | None) -> dict[str, str]:
+    """What a run was trained with, and a one-step generator distilled."""
+    if origin is None:
+        return {}
+    distilled = {} if origin.distilled is None else origin.distilled.to_mapping()
+    own = {f"distillation {key}": value for key, value in distilled.pop("settings", {}).items()}
+    return {key: str(value) for key, value in (origin.config.to_mapping() | distilled | own).items()}
 
 
 def curves_of(origin: Run | None) -> dict[str, dict[str, list[tuple[float, float]]]]:

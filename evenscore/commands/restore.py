@@ -69,6 +69,7 @@ def run(request: RestoreRequest, as_json: bool) -> None:
     """Restore every image of the input and write the results."""
     method = method_of(request.method, request.settings)
     trained = Run.open(request.run)
+    trained.require_score()
     label = _label(request.label, trained.card.class_names)
     shape = _shape(trained, request.task)
     pictures, notes = read_pictures(request.input, shape)

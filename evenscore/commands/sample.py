@@ -14,10 +14,13 @@ from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
 from evenscore.configuration import parse_settings
 from evenscore.errors import UsageError, unknown
 from evenscore.run import Run
-from evenscore.sampling import Sampler
+from evenscore.sampling import ONE_STEP, Sampler
 from evenscore.sampling.files import SampleJob, sample_files
-from evenscore.sampling.methods import METHODS, Method, read_method
+from evenscore.sampling.methods import METHODS, Method, Plain, read_method
 from evenscore.solvers import SOLVERS, Adaptive
+
+SOLVER, NFE, GUIDANCE = "dpm++2m", 12, 2.0
+"""How a run is sampled where not asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,69 @@ class SampleRequest:
 
 
 def sampler(
-    solver: str, nfe: int, guidance: float, interval: str | None, settings: Mapping[str, str] | None = None
+    solver: str | None,
+    nfe: int | None,
+    guidance: float | None,
+    interval: str | None,
+    settings: Mapping[str, str] | None = None,
+    run: Path | None = None,
 ) -> Sampler:
-    """The sampler that the options name.
+    """The sampler that the options name; what is not given has its default, which for a one-step generator is the only way.
+
+    Args:
+        solver, nfe, guidance, interval: options, None where not given.
+        settings: of the solver.
+        run: the run that is sampled, or None.
 
     Raises:
-        UsageError: an unknown name or a value outside its range.
+        UsageError: an unknown name, a value outside its range, or an option that says nothing to a one-step generator.
     """
+    options = {"--nfe": nfe, "--guidance": guidance, "--guidance-interval": interval, "--set": settings or None}
+    if is_one_step(run):
+        given = {"--solver": None if solver == ONE_STEP.solver else solver, **options}
+        refuse(next((key for key, value in given.items() if value is not None), None), run)
+        return ONE_STEP
+    if solver == ONE_STEP.solver:
+        raise UsageError(
+            f"--solver {solver} is for runs that `evenscore distill` made: leave it out, or see `evenscore list solvers`"
+        )
     span = None if interval is None else records.convert("guidance-interval", interval, tuple[float, ...])
     if span is not None and len(span) != 2:
         raise UsageError(f"--guidance-interval {interval} cannot be used: give two numbers, such as -5,3")
-    return Sampler(solver=solver, nfe=nfe, guidance=guidance, interval=span, settings=settings or {})
+    evaluations, scale = NFE if nfe is None else nfe, GUIDANCE if guidance is None else guidance
+    return Sampler(solver=solver or SOLVER, nfe=evaluations, guidance=scale, interval=span, settings=settings or {})
 
 
-def guided(name: str, settings: list[str], solver: str) -> tuple[Method, dict[str, str]]:
+def is_one_step(run: Path | None) -> bool:
+    """Whether a path is the run of a one-step generator."""
+    return run is not None and Run.exists(run) and Run.open(run).distilled is not None
+
+
+def refuse(option: str | None, run: Path | None) -> None:
+    """Refuse an option that says nothing to a one-step generator; none is well.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if option is not None:
+        raise UsageError(
+            f"{option} says nothing to {run}, a one-step generator: its network is asked once for each sample, leave it out"
+        )
+
+
+def guided(
+    name: str, settings: list[str], solver: str | None = None, run: Path | None = None
+) -> tuple[Method, dict[str, str]]:
     """The guidance method with its settings, and the settings that are the solver's; a key of both is the method's.
 
     Raises:
-        UsageError: an unknown name, key or value.
+        UsageError: an unknown name, key or value, or any for a one-step generator.
     """
     records.check_name("guidance method", name, METHODS)
+    if is_one_step(run):
+        refuse("--guidance-method" if name != Plain.name else "--set" if settings else None, run)
+        return Plain(), {}
+    solver = solver or SOLVER
     records.check_name("solver", solver, SOLVERS)
     given = parse_settings(settings)
     mine, theirs = records.fields_of(METHODS[name]), records.fields_of(SOLVERS[solver])

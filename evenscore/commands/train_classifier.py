@@ -38,6 +38,7 @@ class ClassifierRequest:
 def run(request: ClassifierRequest, as_json: bool) -> None:
     """Train the classifier of a run, or go on with it."""
     trained = Run.open(request.run)
+    trained.require_score()
     named = {key: value for key, value in request.named.items() if value is not None}
     config = classifier_config(trained, parse_settings(request.settings) | named)
     data, folder = data_of(trained, request.data), classifier_folder(trained)

@@ -7,6 +7,7 @@ known by a score; the target here is the score of a denoiser at every noise leve
 from __future__ import annotations
 
 from evenscore.distill.core import Distillation
+from evenscore.distill.job import Distiller, distill
 from evenscore.distill.settings import DistillConfig
 
-__all__ = ["DistillConfig", "Distillation"]
+__all__ = ["DistillConfig", "Distillation", "Distiller", "distill"]

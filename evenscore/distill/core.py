@@ -18,7 +18,7 @@ from evenscore.denoisers.one_step import OneStep
 from evenscore.distill.levels import LEVELS, WEIGHTS
 from evenscore.distill.settings import DistillConfig
 from evenscore.distill.updates import UPDATES, Score
-from evenscore.errors import EvenscoreError
+from evenscore.errors import Diverged
 from evenscore.guidance.classifier_free import ClassifierFree
 from evenscore.likelihood.divergence import choose
 from evenscore.objectives import noised
@@ -68,17 +68,18 @@ class Distillation:
         self.device = next(sampler.parameters()).device
         self.divergence = choose(config.divergence, torch.Size(sampler.shape).numel())
 
-    def step(self, k: int, fraction: float) -> Outcome:
+    def step(self, k: int, fraction: float, rate: float = 1.0) -> Outcome:
         """Step number ``k`` of the generator, with the steps of the score network before it.
 
         Args:
             k: from 0.
             fraction: share of the budget that was used before.
+            rate: what both learning rates are multiplied by.
 
         Raises:
-            EvenscoreError: a loss or gradient is not finite.
+            Diverged: a loss or gradient is not finite.
         """
-        share = learning_rate(self.config, k, fraction) / self.config.lr
+        share = rate * learning_rate(self.config, k, fraction) / self.config.lr
         for i in range(self.config.score_steps):
             self.score_step(self.draw("score", k * self.config.score_steps + i), self.config.score_lr * share, k)
         outcome = self.sampler_step(self.draw("sampler", k), self.config.lr * share, k)
@@ -147,7 +148,4 @@ def _probe(name: str, like: Tensor, random: torch.Generator) -> Tensor:
 
 def _require_finite(value: Tensor, what: str, k: int) -> None:
     if not bool(torch.isfinite(value)):
-        raise EvenscoreError(
-            f"the {what} became {float(value.detach())} at step {k + 1}: the last checkpoint is intact, "
-            "distill into another folder with a smaller --set lr or score_lr"
-        )
+        raise Diverged(f"the {what} became {float(value.detach())}", k + 1)

@@ -27,6 +27,7 @@ from evenscore.metrics.base import METRICS, Figure, Protocol
 from evenscore.metrics.measure import Grouping, Measured, Plan, Samples, Worst, measure, worst_class
 from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder
 from evenscore.random import derive_seed
+from evenscore.sampling import ONE_STEP
 
 Report = Callable[[int, int], None]
 NOTHING = np.empty(0, dtype=np.int64)
@@ -310,6 +311,8 @@ def _protocol(
     sampler = (
         f"{made['sampler']}, {made['nfe']} evaluations, guidance {made['guidance']:g}" if "sampler" in made else ""
     )
+    if made.get("sampler") == ONE_STEP.solver:
+        sampler = f"{ONE_STEP.solver}, one evaluation"
     settings: dict[str, Any] = {
         "reference_kind": reference_kind(reference, part),
         "reference_data": reference.name,

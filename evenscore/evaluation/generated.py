@@ -166,7 +166,7 @@ def of_run(run: Run, per_class: int, sampler: Sampler, seed: int, checkpoint: st
     """
     if per_class < 1:
         raise UsageError(f"--per-class {per_class} cannot be used: give at least 1")
-    card, denoiser = run.card, run.denoiser(checkpoint)
+    card, denoiser = run.card, run.model(checkpoint)
     labels = labels_for((per_class,) * len(card.class_names))
 
     def parts() -> Iterator[Part]:
@@ -207,7 +207,7 @@ def of_run(run: Run, per_class: int, sampler: Sampler, seed: int, checkpoint: st
         made,
         card.counts,
         notes,
-        bits=bits,
+        bits=None if run.distilled is not None else bits,
         learned_from=card.fingerprint,
     )
 

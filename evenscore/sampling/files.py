@@ -6,7 +6,6 @@ same command is given again, and ends with the files of an uninterrupted one. No
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from evenscore import records
-from evenscore.checkpoint import make_folder, pointed, write_atomic
+from evenscore.checkpoint import make_folder, pointed, weights_digest, write_atomic
 from evenscore.data import to_uint8
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError, unknown
@@ -82,7 +81,7 @@ def sample_files(
     """
     _check(run, job)
     labels = labels_for(job.counts)
-    denoiser, trained = run.denoiser(job.checkpoint), job.method.trained(run)
+    denoiser, trained = run.model(job.checkpoint), job.method.trained(run)
     if job.format == "png":
         yield from _write_images(run, denoiser, trained, out, job, labels, stop)
     else:
@@ -192,18 +191,10 @@ def _signature(run: Run, job: SampleJob, trained: nn.Module | None) -> dict[str,
     """What the samples depend on: the job, the run, its checkpoint, and the weights of what was trained beside it."""
     origin = {"run": str(run.path.resolve())}
     if trained is not None:
-        origin["trained"] = _digest(trained)
+        origin["trained"] = weights_digest(trained)
     method = {"name": job.method.name, **records.write(job.method)}
     checkpoint = pointed(run.checkpoints, job.checkpoint)
     fixed: dict[str, Any] = json.loads(
         json.dumps({**origin, **asdict(job), "method": method, "checkpoint": checkpoint})
     )
     return fixed
-
-
-def _digest(module: nn.Module) -> str:
-    """SHA-256 of the weights of a module."""
-    found = hashlib.sha256()
-    for key, value in module.state_dict().items():
-        found.update(key.encode() + value.cpu().numpy().tobytes())
-    return found.hexdigest()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser, evaluation
+from evenscore.denoisers.one_step import OneStep
 from evenscore.errors import UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
 from evenscore.labels import check_total
@@ -25,13 +26,17 @@ Guide: TypeAlias = Callable[[Denoiser, Tensor], Denoiser]
 """Wraps the denoiser of one batch, given the set numbers (B,) of its rows."""
 
 
+ONE = "one-step"
+"""Name of what takes the place of a solver where a generator makes samples."""
+
+
 @dataclass(frozen=True)
 class Sampler:
     """How to sample; checked when made.
 
     Attributes:
-        solver: name in ``SOLVERS``.
-        grid: name in ``GRIDS``.
+        solver: name in ``SOLVERS``, or ``one-step`` for a generator that is asked once (:data:`ONE_STEP`).
+        grid: name in ``GRIDS``; ``none`` for ``one-step``.
         nfe: denoiser evaluations per sample, at least for a solver with adaptive steps; guidance does not count twice.
         guidance: classifier-free guidance scale: 0 unconditional, 1 plain conditional, above 1 stronger.
         interval: lowest and highest log SNR at which to guide; None for everywhere.
@@ -49,6 +54,9 @@ class Sampler:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.solver == ONE:
+            self._check_one()
+            return
         if self.solver not in SOLVERS:
             raise unknown("solver", self.solver, SOLVERS)
         if self.grid not in GRIDS:
@@ -58,6 +66,14 @@ class Sampler:
         steps_for(self.make_solver(), self.nfe)
         check_scale(self.guidance, self.interval)
 
+    def _check_one(self) -> None:
+        asked = (self.grid, self.nfe, self.guidance, self.interval, dict(self.settings))
+        if asked != ("none", 1, 1.0, None, {}):
+            raise UsageError(
+                f"solver {ONE} was asked for with other settings: a generator is asked once, without grid, guidance or "
+                "settings, give sampler=ONE_STEP"
+            )
+
     def make_solver(self) -> Solver:
         """The solver with its settings.
 
@@ -65,6 +81,10 @@ class Sampler:
             UsageError: a setting that it does not have, or a value that it refuses.
         """
         return read(SOLVERS[self.solver], self.settings)
+
+
+ONE_STEP = Sampler(solver=ONE, grid="none", nfe=1, guidance=1.0)
+"""How a one-step generator is sampled, the only way: one evaluation for each sample."""
 
 
 class Batch(NamedTuple):
@@ -120,7 +140,8 @@ def generate(
         guide: wraps the denoiser of each batch, after classifier-free guidance.
 
     Raises:
-        UsageError: labels out of range, indices or sets that do not match them, or an empty batch size. Raised at the call.
+        UsageError: labels out of range, indices or sets that do not match them, an empty batch size, or a sampler for
+            another kind of model. Raised at the call.
     """
     targets = torch.as_tensor(labels, dtype=torch.int64)
     numbers = range(len(targets)) if indices is None else indices
@@ -132,9 +153,11 @@ def generate(
         raise UsageError(
             f"a label lies outside 0 .. {denoiser.num_classes}: give classes of the model, or its null label"
         )
+    _check_kind(denoiser, sampler, targets, guide)
     groups = torch.arange(len(targets)) if sets is None else sets.cpu()
     parts = _parts(groups, len(targets), batch_size)
-    guided = ClassifierFree(denoiser, sampler.guidance, sampler.interval).to(device)
+    base = denoiser if sampler == ONE_STEP else ClassifierFree(denoiser, sampler.guidance, sampler.interval)
+    guided = base.to(device)
     wrap: Guide = (lambda base, rows: base) if guide is None else guide
 
     def batches() -> Iterator[Batch]:
@@ -146,6 +169,24 @@ def generate(
             yield Batch(place, targets[part], x.cpu().clone())
 
     return batches()
+
+
+def _check_kind(denoiser: Denoiser, sampler: Sampler, labels: Tensor, guide: Guide | None) -> None:
+    """Refuse to draw a generator by steps, or a denoiser without.
+
+    Raises:
+        UsageError: one of these, or guidance or the null label for a generator.
+    """
+    if not isinstance(denoiser, OneStep):
+        if sampler == ONE_STEP:
+            raise UsageError(f"solver {ONE} is for generators that `evenscore distill` made: choose another solver")
+        return
+    if sampler != ONE_STEP or guide is not None:
+        raise UsageError(
+            "a one-step generator has no noise levels at which a solver or guidance could act: give sampler=ONE_STEP"
+        )
+    if bool((labels == denoiser.null).any()):
+        raise UsageError("a one-step generator knows no null label: give classes of the model")
 
 
 def _parts(sets: Tensor, count: int, batch_size: int) -> list[slice]:
@@ -170,6 +211,8 @@ def _parts(sets: Tensor, count: int, batch_size: int) -> list[slice]:
 
 def _solve(denoiser: Denoiser, y: Tensor, noise: SampleNoise, sampler: Sampler, device: torch.device) -> Tensor:
     """One batch of samples (B, *shape)."""
+    if isinstance(denoiser, OneStep):
+        return denoiser.draw(noise(denoiser.shape).to(device), y)
     solver = sampler.make_solver()
     times = GRIDS[sampler.grid](denoiser.process, steps_for(solver, sampler.nfe))
     x = denoiser.process.prior(noise(denoiser.shape).to(device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from evenscore.training.loop import Progress, Trainer, train
+from evenscore.training.loop import Trainer, train
+from evenscore.training.stepper import Progress
 
 __all__ = ["Progress", "Trainer", "train"]

@@ -8,9 +8,8 @@ weights of the uninterrupted run, and the same best checkpoint, on the same mach
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,12 +17,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from evenscore.checkpoint import Checkpoint, complete, load_checkpoint, pointed, save_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Augmentation, Dataset, Loader
 from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.preconditioned import Conditioned, Preconditioned
-from evenscore.errors import CheckpointError, Diverged, RunError
+from evenscore.errors import Diverged, RunError
 from evenscore.games.base import make_game
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
@@ -33,7 +31,7 @@ from evenscore.training.class_moments import class_moments
 from evenscore.training.criterion import HELD_OUT, Best, Criterion
 from evenscore.training.diagnose import Watch
 from evenscore.training.machine import Feed, ready
-from evenscore.training.meters import ClassMeter, probe_loss
+from evenscore.training.meters import probe_loss
 from evenscore.training.optimise import (
     AveragedWeights,
     clip_gradients,
@@ -43,39 +41,9 @@ from evenscore.training.optimise import (
     optimiser_tensors,
 )
 from evenscore.training.preview import save_preview
-from evenscore.training.rescue import rate_factor, require_sound, rescued, sentence
+from evenscore.training.rescue import rate_factor, require_sound, rescued
 from evenscore.training.resolve import chosen, resolve
-
-SAVE_SECONDS = 60.0
-REPORTS = 200
-"""Reports written to metrics.jsonl over a whole run."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands after a step.
-
-    Attributes:
-        step: optimiser steps done.
-        fraction: share of the budget used, 0 to 1.
-        seconds: seconds spent in training, earlier sessions included.
-        remaining: seconds left, estimated from the fraction.
-        loss: mean loss since the last report; that of the last report right after one.
-        by_group: the same for each class group that was drawn.
-        lr: learning rate of the step.
-        event: ``step``, ``saved``, ``rolled back``, ``stopped`` (saved, and left because a stop was asked) or ``done``.
-        text: what a person should be told; empty where nothing.
-    """
-
-    step: int
-    fraction: float
-    seconds: float
-    remaining: float
-    loss: float
-    by_group: dict[str, float]
-    lr: float
-    event: str
-    text: str = ""
+from evenscore.training.stepper import Progress, Stepper
 
 
 def train(
@@ -111,11 +79,12 @@ def train(
             words = ""
 
 
-class Trainer:
+class Trainer(Stepper):
     """One training run in this process."""
 
     def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False, rescues: int = 0) -> None:
-        self.run, self.config, self.data, self.stop, self.rescues = run, run.config, data, stop, rescues
+        super().__init__(run, run.config, stop, rescues)
+        self.config, self.data = run.config, data
         self.labels = data.distribution
         self.device = Accelerator().device
         with seeded_layers(derive_seed(self.config.seed, "weights")):
@@ -128,8 +97,6 @@ class Trainer:
         self.loader = Loader(data, self.config.batch_size, self.config.policy, self.config.seed)
         self.augmentation = Augmentation(self.config.augmentation)
         self.spread = float(self.model.std.mean())
-        self.meter = ClassMeter(self.labels)
-        self.step, self.seconds, self.drawn = 0, 0.0, 0
         self.criterion = Criterion.of(data)
         self.best = Best(self.criterion.key)
         self.objective = self.config.objective.bind(lambda: class_moments(data))
@@ -138,46 +105,7 @@ class Trainer:
         self.label_dropout = self.objective.label_dropout(self.config.label_dropout, self.labels)
         self.memory = {key: value.to(self.device) for key, value in self.objective.remember(self.labels).items()}
         self.losses: list[Tensor] = []
-        self.reported = 0.0
-        self.shown: tuple[float, dict[str, float]] = (float("nan"), {})
         self.resume()
-
-    @property
-    def fraction(self) -> float:
-        """Share of the budget used."""
-        if self.config.steps is not None:
-            return min(1.0, self.step / self.config.steps)
-        return min(1.0, self.seconds / (60 * (self.config.minutes or 1)))
-
-    def run_to_end(self) -> Iterator[Progress]:
-        """Steps until the budget is used or a stop is asked."""
-        saved = time.monotonic()
-        while self.fraction < 1:
-            started = time.monotonic()
-            lr = self.one_step()
-            self.seconds += time.monotonic() - started
-            self._show()
-            self._report(lr)  # before saving: what a checkpoint counts as done is in the log
-            if self.stop():
-                self.save()
-                yield self.progress("stopped", lr)
-                return
-            if self._is_due(saved):
-                self.save()
-                saved = time.monotonic()
-                yield self.progress("saved", lr)
-            else:
-                yield self.progress("step", lr)
-        if pointed(self.run.checkpoints, "last") != f"step-{self.step:09d}":
-            self.save()
-        yield self.progress("done", 0.0)
-
-    def _is_due(self, saved: float) -> bool:
-        return self._is_regular or time.monotonic() - saved > SAVE_SECONDS
-
-    @property
-    def _is_regular(self) -> bool:
-        return self.config.steps is not None and self.step % self.config.checkpoint_every == 0
 
     def one_step(self) -> float:
         """One optimiser step; returns its learning rate.
@@ -236,48 +164,29 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
-    def progress(self, event: str, lr: float) -> Progress:
-        """The state as it is shown to people."""
-        done = max(self.fraction, 1e-9)
-        remaining = self.seconds * (1 - done) / done
-        return Progress(self.step, self.fraction, self.seconds, remaining, *self.shown, lr, event)
-
-    def _show(self) -> None:
-        """Take the losses since the last report for those that are shown."""
-        self.shown = self.meter.mean(), self.meter.by_group()
-
-    def _report(self, lr: float) -> None:
-        if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:
-            return
-        self.reported = self.fraction
-        self.run.log(
-            {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
-            | {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
-        )
-        self.meter.reset()
-
-    def save(self) -> None:
-        """Write a checkpoint; move ``best`` to it when its averaged weights meet the criterion better than those before."""
-        record = self._judged()
-        self._preview()
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, their averages, the optimiser's moments, and what the objective remembers."""
         tensors: dict[str, Tensor] = {}
         for prefix, module in (("model.", self.model), ("ema.", self.average.module)):
             tensors |= {prefix + key: value for key, value in module.state_dict().items()}
         tensors |= optimiser_tensors(self.optimiser, "optimiser.")
-        tensors |= {"memory." + key: value for key, value in self.memory.items()}
-        state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, "rescues": self.rescues}
-        state |= self.best.state()
-        self.run.log(record)
-        pointers = ("best",) if self.best.step == self.step else ()
-        save_checkpoint(self.run.checkpoints, self.step, Checkpoint(tensors, state), pointers=pointers)
+        return tensors | {"memory." + key: value for key, value in self.memory.items()}
 
-    def _judged(self) -> dict[str, Any]:
-        """The record of a checkpoint: losses of its averaged weights, by class too, and which checkpoint is best."""
+    def state(self) -> dict[str, Any]:
+        """Which checkpoint is best."""
+        return self.best.state()
+
+    def pointers(self) -> tuple[str, ...]:
+        """``best`` moves to a checkpoint whose averaged weights meet the criterion better than those before."""
+        return ("best",) if self.best.step == self.step else ()
+
+    def record(self) -> dict[str, Any]:
+        """Losses of the averaged weights, by class too, and which checkpoint is best."""
         average = cast(Preconditioned, self.average.module)
         probe = probe_loss(average, self.data, self.config)
         found = self.criterion.measure(average, self.config) if self.criterion.kind == HELD_OUT else probe
         require_sound(found.mean, self.best.value, self.step)
-        if self.config.steps is None or self._is_regular or self.fraction >= 1:
+        if self.config.steps is None or self.is_regular or self.fraction >= 1:
             self.best = self.best.or_better(found.mean, self.step)
         record: dict[str, Any] = {"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class}
         if self.criterion.kind == HELD_OUT:
@@ -287,39 +196,15 @@ class Trainer:
             record |= {"best_step": self.best.step, "best": self.best.value}
         return record | self.watch(average, self.fraction, self.memory, self.seconds)
 
-    def _preview(self) -> None:
-        due = int(self.fraction * self.config.previews)
-        if due > self.drawn:
-            self.drawn = due
-            save_preview(
-                self.average.module, self.run.path / "previews" / f"step-{self.step:09d}.png", self.config.seed
-            )
+    def draw_preview(self, path: Path) -> None:
+        """A few samples of each class, of the averaged weights."""
+        save_preview(self.average.module, path, self.config.seed)
 
-    def resume(self) -> None:
-        """Take up the last checkpoint, when there is one.
-
-        Raises:
-            CheckpointError: it is damaged.
-            RunError: it is of another network.
-        """
-        if pointed(self.run.checkpoints, "last") is None and not complete(self.run.checkpoints):
-            self.run.forget_after(0, max(0, self.rescues - 1))
-            return
-        checkpoint = load_checkpoint(self.run.checkpoints)
-        load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
-        load_prefixed(self.average.module, checkpoint.tensors, "ema.", self.run.path)
-        load_optimiser(self.optimiser, checkpoint.tensors, "optimiser.")
-        self._take_memory(checkpoint.tensors)
-        before = self._take_state(checkpoint.state)
-        if self.config.steps is not None and self.step > self.config.steps:
-            raise RunError(
-                f"{self.run.path} has {self.step} steps already, {self.config.steps} were asked: ask for more"
-            )
-        self.reported = self.fraction
-        self.run.forget_after(self.step, max(before, self.rescues - 1))
-        self.rescues = max(before, self.rescues)
-
-    def _take_memory(self, tensors: Mapping[str, Tensor]) -> None:
+    def take_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what :meth:`tensors` gave."""
+        load_prefixed(self.model, tensors, "model.", self.run.path)
+        load_prefixed(self.average.module, tensors, "ema.", self.run.path)
+        load_optimiser(self.optimiser, tensors, "optimiser.")
         for key, value in self.memory.items():
             found = tensors.get("memory." + key)
             if found is None or found.shape != value.shape:
@@ -328,24 +213,6 @@ class Trainer:
                 )
             self.memory[key] = found.to(value)
 
-    def _take_state(self, state: Mapping[str, Any]) -> int:
-        """How far training was; returns how often it was rescued until then."""
-        try:
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.drawn, rescues = int(state["drawn"]), int(state.get("rescues", 0))
-            if min(self.step, self.drawn, rescues) < 0 or not 0 <= self.seconds < float("inf"):
-                raise ValueError
-            self.best = Best.resumed(self.run, self.criterion, state, str(self.device))
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise CheckpointError(
-                f"the last checkpoint in {self.run.checkpoints} says nothing of how far training was: "
-                "it was not written by training, remove it"
-            ) from None
-        return rescues
-
-    def rolled_back(self, failed: Diverged) -> Progress:
-        """Write down that the run was taken back to here."""
-        words = sentence(failed, self.step, self.rescues)
-        rate = rate_factor(self.rescues)
-        self.run.log({"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words})
-        return replace(self.progress("rolled back", 0.0), text=words)
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        """Take up which checkpoint is best."""
+        self.best = Best.resumed(self.run, self.criterion, state, str(self.device))

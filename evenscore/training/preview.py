@@ -17,13 +17,16 @@ COLUMNS = 8
 ROWS = 20
 
 
-def save_preview(denoiser: Denoiser, path: Path, seed: int) -> None:
-    """Draw a grid of at most ``ROWS`` classes with a quick sampler; vectors have no picture and are left out."""
+QUICK = Sampler(nfe=10)
+
+
+def save_preview(denoiser: Denoiser, path: Path, seed: int, sampler: Sampler = QUICK) -> None:
+    """Draw a grid of at most ``ROWS`` classes; vectors have no picture and are left out."""
     if len(denoiser.shape) != 3:
         return
     labels = labels_for([COLUMNS if k < ROWS else 0 for k in range(denoiser.num_classes)])
     device = str(next(denoiser.parameters()).device)
-    batches = generate(denoiser, labels, seed=seed, sampler=Sampler(nfe=10), device=device)
+    batches = generate(denoiser, labels, seed=seed, sampler=sampler, device=device)
     images = to_uint8(torch.cat([batch.x for batch in batches]))
     make_folder(path.parent)
     write_atomic(path, png_bytes(grid(images, COLUMNS)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from evenscore.errors import Diverged
 
 if TYPE_CHECKING:
-    from evenscore.training.loop import Progress, Trainer
+    from evenscore.training.stepper import Progress, Stepper
 
 MOST = 3
 """Rescues of a run."""
@@ -39,28 +39,28 @@ def require_sound(probe: float, best: float, step: int) -> None:
         raise Diverged(f"the probe became {probe:.4g}", step)
 
 
-def rescued(start: Callable[[int], Trainer]) -> Iterator[Progress]:
-    """Train to the end, rescued at most :data:`MOST` times in all.
+def rescued(start: Callable[[int], Stepper]) -> Iterator[Progress]:
+    """Work to the end, rescued at most :data:`MOST` times in all.
 
     Args:
-        start: makes a trainer that takes up the last checkpoint, given how often the run was rescued at least.
+        start: makes a job that takes up the last checkpoint, given how often the run was rescued at least.
 
     Raises:
         Diverged: it does once more.
     """
-    trainer = start(0)
+    job = start(0)
     while True:
         try:
-            yield from trainer.run_to_end()
+            yield from job.run_to_end()
             return
         except Diverged as error:
-            failed, count, path = error.with_traceback(None), trainer.rescues + 1, trainer.run.path
-        del trainer  # two at once might not fit into memory
+            failed, count, path = error.with_traceback(None), job.rescues + 1, job.run.path
+        del job  # two at once might not fit into memory
         if count > MOST:
             tried = f", and the learning rate was halved {MOST} times already"
             raise Diverged(failed.what, failed.step, tried, f" in {path}")
-        trainer = start(count)
-        yield trainer.rolled_back(failed)
+        job = start(count)
+        yield job.rolled_back(failed)
 
 
 def sentence(failed: Diverged, step: int, rescues: int) -> str:

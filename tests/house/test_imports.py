@@ -26,6 +26,7 @@ LAYERS = (
         "comparison",
         "configuration",
         "distill",
+        "distilled",
         "downstream",
         "evaluation",
         "features",

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 import evenscore.checkpoint
-import evenscore.training.loop as loop
+import evenscore.training.stepper as stepper
 from evenscore.checkpoint import complete, load_checkpoint, pointed
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
@@ -294,7 +294,7 @@ def test_a_budget_in_minutes_ends(
     tmp_path: Path, digits: Dataset, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(0, 10**6, 10))
-    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(stepper.time, "monotonic", lambda: float(next(ticks)))
     events = finish(digits, tmp_path / "run", quick(steps=None, minutes=1.0))
     assert [p.event for p in events if p.event == "done"] == ["done"]
     assert events[-1].step == 6, "each step takes 10 seconds on this clock"
