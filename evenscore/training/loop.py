@@ -2,13 +2,15 @@
 
 Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages, optimiser state and what the
 objective remembers are saved exactly. So the same command given again after any interruption ends with bit for bit the
-weights of the uninterrupted run, and the same best checkpoint, on the same machine and with a budget in steps.
+weights of the uninterrupted run, and the same best checkpoint, on the same machine and with a budget in steps. Several
+processes share the rows of every batch (:mod:`evenscore.ranks`): the losses are those of one process, up to rounding.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +29,7 @@ from evenscore.games.base import make_game
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
 from evenscore.random import derive_seed, generator, seeded_layers
+from evenscore.ranks import current
 from evenscore.run import DataCard, Run, load_prefixed
 from evenscore.training.class_moments import class_moments
 from evenscore.training.criterion import HELD_OUT, Best, Criterion
@@ -39,10 +42,12 @@ from evenscore.training.optimise import (
     load_optimiser,
     make_optimiser,
     optimiser_tensors,
+    sum_gradients,
 )
 from evenscore.training.preview import save_preview
 from evenscore.training.rescue import rate_factor, require_sound, rescued, sentence
 from evenscore.training.resolve import resolve
+from evenscore.training.shared import require_rows, sharing
 
 SAVE_SECONDS = 60.0
 REPORTS = 200
@@ -92,29 +97,33 @@ def train(
         DataError: the disk is full.
         Diverged: it diverges, and :mod:`~evenscore.training.rescue` has been tried.
     """
-    card = DataCard.of(data)
-    run = Run.open(out) if Run.exists(out) else Run.create(out, resolve(config, data), card)
-    with run.lock():
+    card, ranks = DataCard.of(data), current()
+    require_rows(config.batch_size, ranks)
+    ranks.lead(lambda: None if Run.exists(out) else Run.create(out, resolve(config, data), card))
+    run = Run.open(out)
+    with ExitStack() as held:
+        ranks.lead(lambda: held.enter_context(run.lock()))
         run = run.adopt(config, card)
 
         def start(rescues: int) -> Trainer:
             trainer = Trainer(run, data, stop, rescues)
-            run.keep()
+            ranks.lead(run.keep)
             return trainer
 
         yield from rescued(start)
 
 
 class Trainer:
-    """One training run in this process."""
+    """One training run in this process, alone or with others."""
 
     def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False, rescues: int = 0) -> None:
         self.run, self.config, self.data, self.stop, self.rescues = run, run.config, data, stop, rescues
-        self.labels = data.distribution
+        self.labels, self.ranks = data.distribution, current()
         self.device = Accelerator().device
         with seeded_layers(derive_seed(self.config.seed, "weights")):
             self.model = run.network()
         self.model.to(self.device).train()
+        self.denoiser = sharing(self.model, self.ranks)
         self.average = AveragedWeights(self.model, self.config.ema)
         self.optimiser = make_optimiser(self.model, self.config)
         self.loader = Loader(data, self.config.batch_size, self.config.policy, self.config.seed)
@@ -146,14 +155,14 @@ class Trainer:
         while self.fraction < 1:
             started = time.monotonic()
             lr = self.one_step()
-            self.seconds += time.monotonic() - started
+            stop, due = self._agree(started, saved)
             self._show()
             self._report(lr)  # before saving: what a checkpoint counts as done is in the log
-            if self.stop():
+            if stop:
                 self.save()
                 yield self.progress("stopped", lr)
                 return
-            if self._is_due(saved):
+            if due:
                 self.save()
                 saved = time.monotonic()
                 yield self.progress("saved", lr)
@@ -163,8 +172,14 @@ class Trainer:
             self.save()
         yield self.progress("done", 0.0)
 
-    def _is_due(self, saved: float) -> bool:
-        return self._is_regular or time.monotonic() - saved > SAVE_SECONDS
+    def _agree(self, started: float, saved: float) -> tuple[bool, bool]:
+        """Count the time of a step, by the first process's clock; whether any is asked to stop, and whether to save."""
+        now, mine = time.monotonic(), float(self.ranks.first)
+        spent, stop, late = self.ranks.total(
+            mine * (now - started), float(self.stop()), mine * (now - saved > SAVE_SECONDS)
+        )
+        self.seconds += spent
+        return stop > 0, self._is_regular or late > 0
 
     @property
     def _is_regular(self) -> bool:
@@ -181,6 +196,7 @@ class Trainer:
             group["lr"] = lr
         for part in range(self.config.accumulate):
             self._accumulate(self.step * self.config.accumulate + part)
+        sum_gradients(self.model, self.ranks)
         self._require_finite(clip_gradients(self.model, self.config.clip), "gradient")
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -192,7 +208,7 @@ class Trainer:
         """Forward and backward pass of one batch."""
         random = generator(self.config.seed, "batch", draw)
         denoiser, batch = self._batch(draw, random)
-        with seeded_layers(derive_seed(self.config.seed, "layers", draw)), self._autocast():
+        with seeded_layers(derive_seed(self.config.seed, "layers", draw, *self.ranks.key)), self._autocast():
             terms = self.game(denoiser, batch, self.labels, random)
         loss = torch.stack(list(terms.values())).sum(0)
         total = loss.mean() / self.config.accumulate
@@ -200,6 +216,7 @@ class Trainer:
         total.backward()  # type: ignore[no-untyped-call]
         self.meter.add(batch.y, loss.detach())
         self.memory = dict(self.objective.learn(self.memory, batch, terms, self.labels))
+        self.ranks.copy(list(self.memory.values()))
 
     def _require_finite(self, value: Tensor, what: str) -> None:
         if not bool(torch.isfinite(value)):
@@ -216,8 +233,8 @@ class Trainer:
         moved = [v.to(self.device, non_blocking=True) for v in (x0, y, y_in, t, eps)]
         batch = replace(noised(self.model.process, *moved), progress=self.fraction, memory=self.memory)
         if self.augmentation.name == "none":
-            return self.model, batch
-        return Conditioned(self.model, extra.to(self.device)), batch
+            return self.denoiser, batch
+        return Conditioned(self.denoiser, extra.to(self.device)), batch
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
@@ -236,15 +253,17 @@ class Trainer:
         if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:
             return
         self.reported = self.fraction
-        self.run.log(
-            {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
-            | {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
-        )
+        record: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
+        record |= {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
+        self.ranks.lead(lambda: self.run.log(record))
         self.meter.reset()
 
     def save(self) -> None:
         """Write a checkpoint; move ``best`` to it when its averaged weights meet the criterion better than those before."""
         record = self._judged()
+        self.ranks.lead(lambda: self._write(record))
+
+    def _write(self, record: Mapping[str, Any]) -> None:
         self._preview()
         tensors: dict[str, Tensor] = {}
         for prefix, module in (("model.", self.model), ("ema.", self.average.module)):
@@ -263,16 +282,17 @@ class Trainer:
         average = cast(Preconditioned, self.average.module)
         probe = probe_loss(average, self.data, self.config)
         found = self.criterion.measure(average, self.config) if self.criterion.kind == HELD_OUT else probe
-        require_sound(found.mean, self.best.value, self.step)
+        mean = self.ranks.of_first(found.mean)
+        require_sound(mean, self.best.value, self.step)
         if self.config.steps is None or self._is_regular or self.fraction >= 1:
-            self.best = self.best.or_better(found.mean, self.step)
+            self.best = self.best.or_better(mean, self.step)
         record: dict[str, Any] = {"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class}
         if self.criterion.kind == HELD_OUT:
             record |= {"held_out": found.mean, "held_out_by_class": found.by_class}
         record["criterion"] = self.criterion.words
         if self.best.step:
             record |= {"best_step": self.best.step, "best": self.best.value}
-        return record | self.watch(average, self.fraction, self.memory, self.seconds)
+        return record if not self.ranks.first else record | self.watch(average, self.fraction, self.memory, self.seconds)
 
     def _preview(self) -> None:
         due = int(self.fraction * self.config.previews)
@@ -290,7 +310,7 @@ class Trainer:
             RunError: it is of another network.
         """
         if pointed(self.run.checkpoints, "last") is None and not complete(self.run.checkpoints):
-            self.run.forget_after(0, max(0, self.rescues - 1))
+            self.ranks.lead(lambda: self.run.forget_after(0, max(0, self.rescues - 1)))
             return
         checkpoint = load_checkpoint(self.run.checkpoints)
         load_prefixed(self.model, checkpoint.tensors, "model.", self.run.path)
@@ -303,7 +323,7 @@ class Trainer:
                 f"{self.run.path} has {self.step} steps already, {self.config.steps} were asked: ask for more"
             )
         self.reported = self.fraction
-        self.run.forget_after(self.step, max(before, self.rescues - 1))
+        self.ranks.lead(lambda: self.run.forget_after(self.step, max(before, self.rescues - 1)))
         self.rescues = max(before, self.rescues)
 
     def _take_memory(self, tensors: Mapping[str, Tensor]) -> None:
@@ -334,5 +354,6 @@ class Trainer:
         """Write down that the run was taken back to here."""
         words = sentence(failed, self.step, self.rescues)
         rate = rate_factor(self.rescues)
-        self.run.log({"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words})
+        record = {"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words}
+        self.ranks.lead(lambda: self.run.log(record))
         return replace(self.progress("rolled back", 0.0), text=words)

@@ -41,7 +41,7 @@ LAYERS = (
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers", "tables"),
     ("denoisers",),
     ("confined", "kernel", "labels", "networks", "prediction", "process", "reading", "records"),
-    ("errors", "random"),
+    ("errors", "random", "ranks"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}
