@@ -32,7 +32,9 @@ class Elsewhere(EvenscoreError):
 
 def elsewhere() -> Elsewhere:
     """The error of the processes that did not fail themselves."""
-    return Elsewhere("another process of this job has failed or ended: see what it said, and give the same command again")
+    return Elsewhere(
+        "another process of this job has failed or ended: see what it said, and give the same command again"
+    )
 
 
 @dataclass(frozen=True)
@@ -200,5 +202,5 @@ def _meet(collective: Callable[[], object]) -> None:
 def _add(bucket: Sequence[Tensor]) -> None:
     flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
     _meet(lambda: distributed.all_reduce(flat))
-    for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+    for tensor, part in zip(bucket, torch.split(flat, [t.numel() for t in bucket]), strict=True):
         tensor.detach().copy_(part.view(tensor.shape))

@@ -1,7 +1,8 @@
 """The command line: one command for each verb. Logs go to standard error, ``--json`` prints one object to standard output.
 
-Under ``torchrun`` the commands in :data:`SHARED` divide their work among the processes, and the others refuse. Exit codes: 0 done, 1 a failure while running, 2 the command was given wrongly, 3 the data or the environment is not as
-needed, 130 stopped by Ctrl-C after saving. Nothing heavy is imported until a command runs.
+Exit codes: 0 done, 1 a failure while running, 2 the command was given wrongly, 3 the data or the environment is not as
+needed, 130 stopped by Ctrl-C after saving. Under ``torchrun`` the commands in :data:`SHARED` divide their work.
+Nothing heavy is imported until a command runs.
 """
 
 from __future__ import annotations

@@ -253,7 +253,12 @@ class Trainer:
         if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:
             return
         self.reported = self.fraction
-        record: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
+        record: dict[str, Any] = {
+            "step": self.step,
+            "seconds": round(self.seconds, 3),
+            "loss": self.meter.mean(),
+            "lr": lr,
+        }
         record |= {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
         self.ranks.lead(lambda: self.run.log(record))
         self.meter.reset()
@@ -292,7 +297,9 @@ class Trainer:
         record["criterion"] = self.criterion.words
         if self.best.step:
             record |= {"best_step": self.best.step, "best": self.best.value}
-        return record if not self.ranks.first else record | self.watch(average, self.fraction, self.memory, self.seconds)
+        return (
+            record if not self.ranks.first else record | self.watch(average, self.fraction, self.memory, self.seconds)
+        )
 
     def _preview(self) -> None:
         due = int(self.fraction * self.config.previews)

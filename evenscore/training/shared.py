@@ -16,7 +16,9 @@ def sharing(model: Preconditioned, ranks: Ranks) -> Preconditioned:
     if ranks.size == 1:
         return model
     divided = Divided(model.backbone, ranks)
-    return Preconditioned(divided, model.process, model.num_classes, model.shape, model.mean, model.std).to(model.mean.device)
+    return Preconditioned(divided, model.process, model.num_classes, model.shape, model.mean, model.std).to(
+        model.mean.device
+    )
 
 
 def require_rows(batch_size: int, ranks: Ranks) -> None:

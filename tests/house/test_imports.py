@@ -33,6 +33,7 @@ LAYERS = (
         "report",
         "run",
         "sampling",
+        "shards",
         "sklearn",
         "training",
         "vectors",
