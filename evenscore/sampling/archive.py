@@ -1,6 +1,7 @@
 """Samples as one ``.npz`` archive, gathered in a file without a name until the last has come.
 
-Law: memory does not grow with the number of samples, and the archive is complete or it is not there.
+Law: memory does not grow with the number of samples, the archive is complete or it is not there, and its bytes depend on what
+it holds and not on the time.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Spool:
                     for key, array in others.items():
                         buffer = io.BytesIO()
                         np.lib.format.write_array(buffer, array, allow_pickle=False)
-                        archive.writestr(f"{key}.npy", buffer.getvalue())
+                        archive.writestr(_member(key), buffer.getvalue())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
@@ -81,7 +82,14 @@ class Spool:
     def _copy(self, archive: zipfile.ZipFile, name: str) -> None:
         described = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.rows, *self.shape)}
         self._file.seek(0)
-        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        with archive.open(_member(name), "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, described)
             while piece := self._file.read(PIECE):
                 member.write(piece)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """A compressed member of a fixed date."""
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
