@@ -196,7 +196,6 @@ def _fill(
     state.real = True
     yield Stage("gate", "fitting the gate's classifier on the real images")
     gate = Gate(data, config.gate, config.seed)
-    ranks.copy([*gate.classifier.parameters(), *gate.classifier.buffers()])
     store, device = open_store(out, data.class_names, config.format, config.per_shard, state.size), _device()
     how = (run, config.sampler, config.tries, config.seed)
     with ExitStack() as held:

@@ -190,7 +190,7 @@ class HeldOutJudge:
         assert real is not None
         maps = views(settings.features, self.chooses, "test", settings.seed, cache, settings.fit_steps)
         generated = of_run(run, self.config.per_class, self.config.at(guidance), seed).matched(self.chooses)
-        looked = look(generated, maps, None)
+        looked = look(generated, maps, None, most=sum(generated.counts))
         seen = reference_seen(maps[0], real, cache).features
         pairs = [(looked.features[0][looked.labels == k], seen[real.labels == k]) for k in range(real.num_classes)]
         return float(np.mean([energy_distance(*pair) for pair in pairs]))

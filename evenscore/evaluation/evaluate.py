@@ -1,12 +1,12 @@
 """Evaluation: generated samples against real ones, for the whole set, by group, by class and of the worst class.
 
 Law: a figure stands with its interval, its numbers of samples and the protocol that it was measured under. Samples are seen
-once, batch by batch; what stays are their features.
+once, batch by batch, by whichever process; what stays are their features, in a file where they are more than :data:`HELD`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,17 +18,23 @@ from torch import Tensor
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
 from evenscore.evaluation.bits import Bits, chosen
-from evenscore.evaluation.generated import Generated, check_classes, check_shape
+from evenscore.evaluation.generated import Generated, Part, check_classes, check_shape
 from evenscore.evaluation.settings import AGREEMENT, ASKABLE, COPIES, LIKELIHOOD, Settings, reference_kind
 from evenscore.features import Cache, View, reference_part, reference_seen, views
 from evenscore.likelihood import Likelihood
 from evenscore.metrics.agreement import wilson
 from evenscore.metrics.base import METRICS, Figure, Protocol
 from evenscore.metrics.measure import Grouping, Measured, Plan, Samples, Worst, measure, worst_class
-from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder
+from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder, Pair
+from evenscore.metrics.stored import Stored
 from evenscore.random import derive_seed
+from evenscore.ranks import current
+from evenscore.sampling.waves import Made, waves
 
+Matrix = Tensor | Stored
 Report = Callable[[int, int], None]
+HELD = 10_000
+"""Samples whose features are held in memory, at most."""
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -57,11 +63,15 @@ class Evaluation:
 
 @dataclass(eq=False)
 class _Looked:
-    """What stays of the generated samples: labels, features under each view, and the mean class probabilities."""
+    """What stays of the generated samples: labels, and under each view features and class probabilities.
+
+    ``right`` are, of each class, the samples whose most probable class, by the mean probability of all views, is their own.
+    """
 
     labels: Tensor
-    features: list[Tensor]
-    probabilities: list[Tensor] | None
+    features: list[Matrix]
+    probabilities: list[Matrix]
+    right: Tensor
 
 
 def evaluate(
@@ -94,11 +104,12 @@ def evaluate(
     real = reference_part(reference, part)
     check_likelihood(generated, real, settings)
     learned = reference if trained_on is None else _matched(trained_on, reference)
-    maps = views(settings.features, reference, part, settings.seed, cache, settings.fit_steps)
+    found = (settings.features, reference, part, settings.seed, cache, settings.fit_steps)
+    maps = current().lead(lambda: views(*found)) or views(*found)  # what the first has fitted is in the cache
     metrics = settings.chosen(maps[0].features.own_classes)
     copied = _copied(learned, reference, settings.seed) if COPIES.name in metrics else None
     rows = chosen(real, settings.likelihood_per_class, settings.seed) if LIKELIHOOD.name in metrics else NOTHING
-    looked = look(generated, maps, copied, lambda done, total: report(done, total + len(rows)))
+    looked = look(generated, maps, copied, lambda done, total: report(done, total + len(rows)), metrics)
     grouping = _grouping(generated, learned, settings)
     plan = Plan(seed=settings.seed, replicates=settings.replicates, stream=generated.name)
     asked = tuple(name for name in metrics if name in METRICS)
@@ -126,34 +137,75 @@ def evaluate(
 
 
 def look(
-    generated: Generated, maps: Sequence[View], copied: Copied | None, report: Report = lambda done, total: None
+    generated: Generated,
+    maps: Sequence[View],
+    copied: Copied | None,
+    report: Report = lambda done, total: None,
+    metrics: Collection[str] = (),
+    most: int | None = None,
 ) -> _Looked:
-    """See every sample once, under every map, and count copies on the way."""
-    total, done = sum(generated.counts), 0
+    """See every sample once, under every map, and count copies on the way; several processes see a batch each.
+
+    Args:
+        generated: the samples.
+        maps: feature maps.
+        copied: counts copies, None for no count.
+        report: told (done, total).
+        metrics: what will be measured; class probabilities are kept where one needs them.
+        most: samples whose features are held in memory, at most; :data:`HELD` where None.
+    """
+    probable = any(METRICS[name].needs == "probabilities" for name in metrics if name in METRICS)
+    most = HELD if most is None else most
+    total, done, ranks = sum(generated.counts), 0, current()
     labels = torch.empty(total, dtype=torch.int64)
-    features: list[Tensor] = []
-    probabilities: list[Tensor] = []
-    for part in generated.parts():
-        rows = slice(done, done + len(part.labels))
-        labels[rows] = part.labels
-        for i, view in enumerate(maps):
-            seen = view.features(part.x)
-            if i == len(features):
-                features.append(torch.empty(total, seen.features.shape[1]))
-                if seen.probabilities is not None:
-                    probabilities.append(torch.empty(total, seen.probabilities.shape[1]))
-            features[i][rows] = seen.features
-            if seen.probabilities is not None:
-                probabilities[i][rows] = seen.probabilities
-        if copied is not None:
-            copied.add(part.x, part.labels, part.numbers)
-        done = rows.stop
+    looked = _Looked(labels, [], [], torch.zeros(len(generated.counts), dtype=torch.int64))
+    for wave in waves(ranks, generated.parts(), lambda part: _seen(part, maps, copied)):
+        for made in wave:
+            mine = torch.tensor(made.facts["labels"])
+            rows = slice(done, done + len(mine))
+            labels[rows] = mine
+            columns = made.facts["columns"]
+            whole = torch.frombuffer(bytearray(made.content), dtype=torch.float32).reshape(len(mine), -1)
+            parts = whole.split([n for pair in columns for n in pair], 1)  # type: ignore[no-untyped-call]
+            _keep(looked.features, parts[::2], rows, (total, most))
+            likely = [p for p in parts[1::2] if p.shape[1]]
+            if likely:
+                _keep(looked.probabilities, likely if probable else [], rows, (total, most))
+                right = mine[sum(likely[1:], start=likely[0]).argmax(1) == mine]
+                looked.right += torch.bincount(right, minlength=len(looked.right))
+            if copied is not None:
+                copied.take([Pair(*pair) for pair in made.facts["pairs"]])
+            done = rows.stop
         report(done, total)
-    return _Looked(labels, features, probabilities or None)
+    return looked
+
+
+def _seen(part: Part, maps: Sequence[View], copied: Copied | None) -> Made:
+    """What one process says of a batch: labels and suspicious pairs, and features and probabilities of each view."""
+    views = [view.features(part.x) for view in maps]
+    empty = part.x.new_zeros(len(part.labels), 0)
+    columns = [(seen.features, empty if seen.probabilities is None else seen.probabilities) for seen in views]
+    content = torch.cat([matrix.float() for pair in columns for matrix in pair], 1).numpy().tobytes()
+    pairs = [] if copied is None else copied.finder.pairs(part.x, part.labels, part.numbers)
+    sizes = [[matrix.shape[1] for matrix in pair] for pair in columns]
+    return Made({"labels": part.labels.tolist(), "columns": sizes, "pairs": pairs}, content)
+
+
+def _keep(matrices: list[Matrix], parts: Sequence[Tensor], rows: slice, size: tuple[int, int]) -> None:
+    """Put some rows of each matrix where they belong: into memory, or a file where the ``size`` has more than at most."""
+    total, most = size
+    for i, part in enumerate(parts):
+        if i == len(matrices):
+            matrices.append(torch.empty(total, part.shape[1]) if total <= most else Stored(part.shape[1]))
+        matrix = matrices[i]
+        if isinstance(matrix, Stored):
+            matrix.add(part)
+        else:
+            matrix[rows] = part
 
 
 def _samples(looked: _Looked, i: int) -> Samples:
-    return Samples(looked.features[i], looked.labels, None if looked.probabilities is None else looked.probabilities[i])
+    return Samples(looked.features[i], looked.labels, looked.probabilities[i] if looked.probabilities else None)
 
 
 def _real(view: View, real: Dataset, cache: Cache) -> Samples:
@@ -234,10 +286,7 @@ def _of_copies(copied: Copied) -> Counts:
 
 def _of_agreement(looked: _Looked, num_classes: int) -> Counts:
     """Samples whose most probable class, by the mean probability of all views, is their own."""
-    assert looked.probabilities is not None
-    likely = sum(looked.probabilities[1:], start=looked.probabilities[0]).argmax(1)
-    right = torch.bincount(looked.labels[likely == looked.labels], minlength=num_classes)
-    return list(zip(right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
+    return list(zip(looked.right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
 
 
 def with_others(measured: Measured, others: Mapping[str, OfClasses], order: Sequence[str]) -> Measured:
@@ -322,7 +371,7 @@ def _protocol(
     }
     return Protocol(
         features=maps[0].features.name,
-        dimension=looked.features[0].shape[1],
+        dimension=_columns(looked.features[0]),
         reference=f"{reference.name} ({settings['reference_kind']})",
         counts=generated.counts,
         reference_counts=real.distribution.counts,
@@ -335,6 +384,10 @@ def _protocol(
         sampler=sampler,
         settings=settings,
     )
+
+
+def _columns(matrix: Matrix) -> int:
+    return matrix.columns if isinstance(matrix, Stored) else matrix.shape[1]
 
 
 def _notes(generated: Generated, maps: Sequence[View], learned: Dataset, copied: Copied | None) -> tuple[str, ...]:

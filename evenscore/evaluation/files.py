@@ -22,6 +22,7 @@ from evenscore.data.layout import list_images
 from evenscore.data.metadata import NAME_COLUMNS
 from evenscore.errors import DataError
 from evenscore.evaluation.generated import BATCH, Generated, Part
+from evenscore.ranks import current
 
 BATCH_BYTES = 2**28
 """Bytes of an archive that are held at once, at most, where a single sample is not larger."""
@@ -96,7 +97,8 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _images(chosen: Sequence[tuple[Path, int]], shape: tuple[int, ...]) -> Iterator[Part]:
-    for start in range(0, len(chosen), BATCH):
+    ranks = current()
+    for start in range(ranks.rank * BATCH, len(chosen), ranks.size * BATCH):
         part = chosen[start : start + BATCH]
         images = [_pixels(path) for path, _ in part]
         for (path, _), image in zip(part, images, strict=True):
@@ -174,12 +176,14 @@ def _rows(path: Path, labels: NDArray[Any], kept: NDArray[np.bool_]) -> Iterator
     with opened(path) as archive, archive.member("train_images") as (file, header):
         size = header.size // len(labels)
         step = max(1, min(BATCH, BATCH_BYTES // size))
+        ranks, turn = current(), -1
         for start in range(0, len(labels), step):
             rows = np.arange(start, min(start + step, len(labels)))
             content = file.read(size * len(rows))
             values = np.frombuffer(content, header.dtype).reshape(len(rows), *header.shape[1:])[kept[rows]]
             rows = rows[kept[rows]]
-            if len(rows):
+            turn += len(rows) > 0
+            if len(rows) and turn % ranks.size == ranks.rank:
                 yield Part(_tensor(values), torch.from_numpy(labels[rows].astype(np.int64)), tuple(rows.tolist()))
 
 

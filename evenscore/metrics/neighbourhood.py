@@ -24,7 +24,8 @@ from evenscore.errors import UsageError
 from evenscore.metrics.base import as_pair
 from evenscore.metrics.interval import Estimate, Resampling, stretched
 
-CHUNK = 1024
+CHUNK, BLOCK = 1024, 2**22
+"""Rows of a block of distances, and its distances, at most."""
 PAIRS = 512
 """About how many pairs of a point are kept for replicates, evenly chosen where it lies in more balls."""
 NAMES = ("precision", "recall", "density", "coverage")
@@ -126,6 +127,11 @@ def _inside(pairs: Pairs, balls: Tensor, radius: Tensor, points: Tensor) -> Tens
     return torch.bincount(pairs.point[held], weights=pairs.weight[held], minlength=len(points))
 
 
+def _step(columns: int) -> int:
+    """Rows of a block with so many columns."""
+    return min(CHUNK, max(1, BLOCK // columns))
+
+
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     return torch.addmm((a * a).sum(1, keepdim=True) + (b * b).sum(1), a, b.T, alpha=-2).clamp_min_(0)
 
@@ -134,8 +140,9 @@ def _fellows(x: Tensor, widest: int) -> Near:
     """The nearest other rows of the own set; identical rows count, at distance 0."""
     most = min(widest, len(x) - 1)
     parts = []
-    for start in range(0, len(x), CHUNK):
-        square = _squares(x[start : start + CHUNK], x)
+    step = _step(len(x))
+    for start in range(0, len(x), step):
+        square = _squares(x[start : start + step], x)
         square.diagonal(start).fill_(torch.inf)
         parts.append(square.topk(most, largest=False))
     return Near(torch.cat([p.indices for p in parts]), torch.cat([p.values for p in parts]))
@@ -145,8 +152,9 @@ def _seen(balls: Tensor, points: Tensor, fellows: Near, k: int, most: int) -> Se
     """What the balls round ``balls`` (n,D) hold of ``points`` (m,D), and the ``most`` nearest points of each centre."""
     holding = torch.zeros(len(points), dtype=torch.int64)
     pairs, near = [], []
-    for start in range(0, len(balls), CHUNK):
-        rows = slice(start, start + CHUNK)
+    step = _step(len(points))
+    for start in range(0, len(balls), step):
+        rows = slice(start, start + step)
         square = _squares(balls[rows], points)
         holding += (square < fellows.square[rows, k - 1 : k]).sum(0)
         near.append(square.topk(min(most, len(points)), largest=False))

@@ -41,8 +41,8 @@ LAYERS = (
     ),
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers", "tables"),
     ("denoisers",),
-    ("confined", "kernel", "labels", "networks", "prediction", "process", "reading", "records"),
-    ("errors", "random", "ranks"),
+    ("confined", "kernel", "labels", "networks", "prediction", "process", "ranks", "reading", "records"),
+    ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}
