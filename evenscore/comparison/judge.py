@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from evenscore.comparison.settings import ComparisonConfig
 from evenscore.data import Dataset
@@ -191,8 +192,9 @@ class HeldOutJudge:
         maps = views(settings.features, self.chooses, "test", settings.seed, cache, settings.fit_steps)
         generated = of_run(run, self.config.per_class, self.config.at(guidance), seed).matched(self.chooses)
         looked = look(generated, maps, None, most=sum(generated.counts))
-        seen = reference_seen(maps[0], real, cache).features
-        pairs = [(looked.features[0][looked.labels == k], seen[real.labels == k]) for k in range(real.num_classes)]
+        made, seen = looked.features[0], reference_seen(maps[0], real, cache).features
+        assert isinstance(made, Tensor)
+        pairs = [(made[looked.labels == k], seen[real.labels == k]) for k in range(real.num_classes)]
         return float(np.mean([energy_distance(*pair) for pair in pairs]))
 
     def judge(self, run: Run, name: str, seed: int, guidance: float, cache: Cache) -> Judgement:

@@ -259,8 +259,7 @@ _PAIRED: Mapping[str, Family] = {"kernel": _kernel, "energy": _energy, "neighbou
 
 def _ordered(side: Samples, num_classes: int) -> Samples:
     """Checked, as tensors, in the order of values."""
-    stored = side.features if isinstance(side.features, Stored) else None
-    features = as_matrix(side.features) if stored is None else stored
+    features: Any = side.features if isinstance(side.features, Stored) else as_matrix(side.features)
     labels = torch.as_tensor(side.labels).long().cpu()
     if labels.shape != (len(features),):
         raise DataError(
@@ -271,9 +270,9 @@ def _ordered(side: Samples, num_classes: int) -> Samples:
             f"labels from {int(labels.min())} to {int(labels.max())} do not fit {num_classes} classes: "
             f"give labels in 0 .. {num_classes - 1}"
         )
-    if stored is not None:
-        order = stored.order()
-        return Samples(stored, labels[order], side.probabilities, order)
+    if isinstance(features, Stored):
+        order = features.order()
+        return Samples(features, labels[order], side.probabilities, order)
     order = canonical(features)
     likely = None if side.probabilities is None else as_matrix(side.probabilities, "class probabilities")[order]
     return Samples(features[order], labels[order], likely)
