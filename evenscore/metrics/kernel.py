@@ -22,7 +22,7 @@ from evenscore.metrics.interval import Estimate, Resampling
 from evenscore.random import generator
 
 SUBSETS, SUBSET_SIZE = 100, 1000
-CHUNK, BLOCK = 1024, 2**21
+CHUNK, BLOCK = 1024, 2**20
 """Rows of a block of pairs, and its pairs, at most."""
 
 
