@@ -29,7 +29,7 @@ import json, time
 from pathlib import Path
 import torch
 from evenscore import Run, Sampler, load
-from evenscore.ranks import current
+from evenscore.ranks import current, leave
 from evenscore.sampling.files import SampleJob, sample_files
 from evenscore.training.loop import Trainer
 torch.set_num_threads(1)
@@ -53,7 +53,9 @@ for turn in range(repeats + 1):
         pass
     found["sample"].append(clock() - before)
 if ranks.first:
-    print(json.dumps({{key: times[1:] for key, times in found.items()}}))
+    print(json.dumps({{key: times[1:] for key, times in found.items()}}), flush=True)
+clock()
+leave()
 """
 """Seconds of some training steps and of some batches of samples, the first of each left out; formatted before it is run."""
 
@@ -61,10 +63,10 @@ if ranks.first:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--repeats", type=int, default=3, help="timings of each kind in each run")
-    parser.add_argument("--steps", type=int, default=6, help="training steps that are timed at once")
-    parser.add_argument("--batches", type=int, default=4, help="batches of 100 samples that are timed at once")
+    parser.add_argument("--steps", type=int, default=4, help="training steps that are timed at once")
+    parser.add_argument("--batches", type=int, default=2, help="batches of 100 samples that are timed at once")
     parser.add_argument("--network", default="small", help="network that is timed")
-    parser.add_argument("--batch-size", type=int, default=128, help="samples of a training step")
+    parser.add_argument("--batch-size", type=int, default=256, help="samples of a training step")
 
 
 def run(args: argparse.Namespace) -> Outcome:
