@@ -19,7 +19,7 @@ from evenscore.comparison.settings import ComparisonConfig
 from evenscore.data import Dataset
 from evenscore.errors import DataError
 from evenscore.evaluation import Evaluation, evaluate, of_run, to_dict
-from evenscore.evaluation.evaluate import look
+from evenscore.evaluation.look import look
 from evenscore.evaluation.page import figures_of, measures_of, parts_of
 from evenscore.features import Cache, reference_part, reference_seen, views
 from evenscore.features.domain import halves

@@ -1,40 +1,34 @@
 """Evaluation: generated samples against real ones, for the whole set, by group, by class and of the worst class.
 
 Law: a figure stands with its interval, its numbers of samples and the protocol that it was measured under. Samples are seen
-once, batch by batch, by whichever process; what stays are their features, in a file where they are more than :data:`HELD`.
+once, batch by batch, by whichever process; what stays are their features, in a file where they are very many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
 from evenscore.evaluation.bits import Bits, chosen
-from evenscore.evaluation.generated import Generated, Part, check_classes, check_shape
+from evenscore.evaluation.generated import Generated, check_classes, check_shape
+from evenscore.evaluation.look import Looked, Report, columns_of, look
 from evenscore.evaluation.settings import AGREEMENT, ASKABLE, COPIES, LIKELIHOOD, Settings, reference_kind
 from evenscore.features import Cache, View, reference_part, reference_seen, views
 from evenscore.likelihood import Likelihood
 from evenscore.metrics.agreement import wilson
 from evenscore.metrics.base import METRICS, Figure, Protocol
 from evenscore.metrics.measure import Grouping, Measured, Plan, Samples, Worst, measure, worst_class
-from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder, Pair
-from evenscore.metrics.stored import Stored
+from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder
 from evenscore.random import derive_seed
 from evenscore.ranks import current
-from evenscore.sampling.waves import Made, waves
 
-Matrix = Tensor | Stored
-Report = Callable[[int, int], None]
-HELD = 10_000
-"""Samples whose features are held in memory, at most."""
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -59,19 +53,6 @@ class Evaluation:
     protocol: Protocol
     memorisation: Memorisation | None
     notes: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class _Looked:
-    """What stays of the generated samples: labels, and under each view features and class probabilities.
-
-    ``right`` are, of each class, the samples whose most probable class, by the mean probability of all views, is their own.
-    """
-
-    labels: Tensor
-    features: list[Matrix]
-    probabilities: list[Matrix]
-    right: Tensor
 
 
 def evaluate(
@@ -136,75 +117,7 @@ def evaluate(
     )
 
 
-def look(
-    generated: Generated,
-    maps: Sequence[View],
-    copied: Copied | None,
-    report: Report = lambda done, total: None,
-    metrics: Collection[str] = (),
-    most: int | None = None,
-) -> _Looked:
-    """See every sample once, under every map, and count copies on the way; several processes see a batch each.
-
-    Args:
-        generated: the samples.
-        maps: feature maps.
-        copied: counts copies, None for no count.
-        report: told (done, total).
-        metrics: what will be measured; class probabilities are kept where one needs them.
-        most: samples whose features are held in memory, at most; :data:`HELD` where None.
-    """
-    probable = any(METRICS[name].needs == "probabilities" for name in metrics if name in METRICS)
-    most = HELD if most is None else most
-    total, done, ranks = sum(generated.counts), 0, current()
-    labels = torch.empty(total, dtype=torch.int64)
-    looked = _Looked(labels, [], [], torch.zeros(len(generated.counts), dtype=torch.int64))
-    for wave in waves(ranks, generated.parts(), lambda part: _seen(part, maps, copied)):
-        for made in wave:
-            mine = torch.tensor(made.facts["labels"])
-            rows = slice(done, done + len(mine))
-            labels[rows] = mine
-            columns = made.facts["columns"]
-            whole = torch.frombuffer(bytearray(made.content), dtype=torch.float32).reshape(len(mine), -1)
-            parts = whole.split([n for pair in columns for n in pair], 1)  # type: ignore[no-untyped-call]
-            _keep(looked.features, parts[::2], rows, (total, most))
-            likely = [p for p in parts[1::2] if p.shape[1]]
-            if likely:
-                _keep(looked.probabilities, likely if probable else [], rows, (total, most))
-                right = mine[sum(likely[1:], start=likely[0]).argmax(1) == mine]
-                looked.right += torch.bincount(right, minlength=len(looked.right))
-            if copied is not None:
-                copied.take([Pair(*pair) for pair in made.facts["pairs"]])
-            done = rows.stop
-        report(done, total)
-    return looked
-
-
-def _seen(part: Part, maps: Sequence[View], copied: Copied | None) -> Made:
-    """What one process says of a batch: labels and suspicious pairs, and features and probabilities of each view."""
-    views = [view.features(part.x) for view in maps]
-    empty = part.x.new_zeros(len(part.labels), 0)
-    columns = [(seen.features, empty if seen.probabilities is None else seen.probabilities) for seen in views]
-    content = torch.cat([matrix.float() for pair in columns for matrix in pair], 1).numpy().tobytes()
-    pairs = [] if copied is None else copied.finder.pairs(part.x, part.labels, part.numbers)
-    sizes = [[matrix.shape[1] for matrix in pair] for pair in columns]
-    return Made({"labels": part.labels.tolist(), "columns": sizes, "pairs": pairs}, content)
-
-
-def _keep(matrices: list[Matrix], parts: Sequence[Tensor], rows: slice, size: tuple[int, int]) -> None:
-    """Put some rows of each matrix where they belong: into memory, or a file where the ``size`` has more than at most."""
-    total, most = size
-    for i, part in enumerate(parts):
-        if i == len(matrices):
-            matrices.append(torch.empty(total, part.shape[1]) if total <= most else Stored(part.shape[1]))
-        matrix = matrices[i]
-        if isinstance(matrix, Stored):
-            matrix.add(part)
-        else:
-            matrix[rows] = part
-
-
-def _samples(looked: _Looked, i: int) -> Samples:
+def _samples(looked: Looked, i: int) -> Samples:
     return Samples(looked.features[i], looked.labels, looked.probabilities[i] if looked.probabilities else None)
 
 
@@ -284,7 +197,7 @@ def _of_copies(copied: Copied) -> Counts:
     return list(zip(copied.copies, copied.seen, strict=True))
 
 
-def _of_agreement(looked: _Looked, num_classes: int) -> Counts:
+def _of_agreement(looked: Looked, num_classes: int) -> Counts:
     """Samples whose most probable class, by the mean probability of all views, is their own."""
     return list(zip(looked.right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
 
@@ -349,7 +262,7 @@ def _protocol(
     real: Dataset,
     part: str,
     maps: Sequence[View],
-    looked: _Looked,
+    looked: Looked,
     grouping: Grouping,
     plan: Plan,
     reference: Dataset,
@@ -371,7 +284,7 @@ def _protocol(
     }
     return Protocol(
         features=maps[0].features.name,
-        dimension=_columns(looked.features[0]),
+        dimension=columns_of(looked.features[0]),
         reference=f"{reference.name} ({settings['reference_kind']})",
         counts=generated.counts,
         reference_counts=real.distribution.counts,
@@ -384,10 +297,6 @@ def _protocol(
         sampler=sampler,
         settings=settings,
     )
-
-
-def _columns(matrix: Matrix) -> int:
-    return matrix.columns if isinstance(matrix, Stored) else matrix.shape[1]
 
 
 def _notes(generated: Generated, maps: Sequence[View], learned: Dataset, copied: Copied | None) -> tuple[str, ...]:
