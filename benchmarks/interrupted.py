@@ -27,13 +27,17 @@ TIMED = {"comparison.json": ("timing",), "measured.json": ("seconds", "costs")}
 """What of a comparison's files depends on the clock."""
 
 
+def surroundings() -> dict[str, str]:
+    """Variables of a process that has one thread and imports this copy of evenscore."""
+    root = str(Path(__file__).resolve().parents[1])
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": root}
+
+
 def start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
     """Begin ``evenscore`` with these arguments in a folder, with one thread; what it says is kept."""
-    root = str(Path(__file__).resolve().parents[1])
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": root}
     command = [sys.executable, "-m", "evenscore", *arguments]
     return subprocess.Popen(
-        command, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from evenscore.confined import inside
 from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
 from evenscore.errors import DataError, RunError, UsageError
+from evenscore.ranks import current
 
 HELD_OUT = frozenset({"test", "val", "valid", "validation"})
 METADATA = "metadata.jsonl"
@@ -85,6 +86,66 @@ def check_outside(out: Path, data: Dataset) -> None:
         )
 
 
+class Piece(NamedTuple):
+    """An image on its way into a folder or a shard.
+
+    Attributes:
+        label: its class.
+        key: name of its file without the suffix; no two images of a job share one.
+        suffix: ``.png`` or that of the file it comes from.
+        content: bytes of the file.
+        record: what the metadata say of it, but for its place.
+    """
+
+    label: int
+    key: str
+    suffix: str
+    content: bytes
+    record: Mapping[str, Any]
+
+
+class Store(Protocol):
+    """Where images of a job go: a folder with a file for each, or shards."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        ...
+
+    def pack(self, pieces: Iterable[Piece]) -> bytes:
+        """A batch, ready for :meth:`take` in the process that keeps the books."""
+        ...
+
+    def take(self, packed: bytes) -> int | None:
+        """Keep a batch; returns a mark for :meth:`truncate` where all until here is complete, else None."""
+        ...
+
+    def add(self, pieces: Iterable[Piece]) -> int:
+        """Keep images as they come, and complete what was begun; returns a mark."""
+        ...
+
+    def close(self) -> int | None:
+        """Complete what was begun; returns a mark where there was something."""
+        ...
+
+    def drop(self) -> None:
+        """Leave nothing of what was begun and is not complete."""
+        ...
+
+    def truncate(self, mark: int) -> None:
+        """Go on after a mark: what came later will be done again."""
+        ...
+
+    def found(self) -> Iterator[Found]:
+        """All complete images in order, one at a time."""
+        ...
+
+
 @dataclass(frozen=True)
 class ImageFolder:
     """A folder of images by class.
@@ -112,7 +173,12 @@ class ImageFolder:
         for name in names:
             make_folder(root / name)
             clear_partials(root / name)
-        return cls(root, tuple(class_names), names)
+        return cls.standing(root, class_names)
+
+    @classmethod
+    def standing(cls, root: Path, class_names: Sequence[str]) -> ImageFolder:
+        """The folder at ``root`` that :meth:`at` has made, in another process too."""
+        return cls(root, tuple(class_names), folder_names(class_names))
 
     def save(self, label: int, name: str, image: NDArray[np.uint8]) -> str:
         """Write a PNG (H, W, C); returns its name relative to the root."""
@@ -122,7 +188,7 @@ class ImageFolder:
         """Write the bytes of an image file; returns its name relative to the root."""
         relative = f"{self.folders[label]}/{name}"
         target = self.root / relative
-        partial = target.with_name(f".{os.getpid()}{PARTIAL}")
+        partial = target.with_name(f".{os.getpid()}.{current().rank}{PARTIAL}")
         try:
             with new_file(partial) as file:
                 file.write(content)
@@ -144,7 +210,7 @@ class ImageFolder:
             (self.root / relative).unlink(missing_ok=True)
             os.link(os.path.realpath(source), self.root / relative)
         except OSError:
-            return self.put(label, name, _content(source))
+            return self.put(label, name, content_of(source))
         return relative
 
     def record(self, lines: Iterable[Mapping[str, Any]]) -> int:
@@ -153,15 +219,47 @@ class ImageFolder:
         Raises:
             DataError: the disk is full.
         """
+        return self._append(text_of(line).encode() for line in lines)
+
+    def pack(self, pieces: Iterable[Piece]) -> bytes:
+        """Write the images of a batch; returns their lines, for :meth:`take` in the process that keeps the metadata."""
+        return b"".join(self._lines(pieces))
+
+    def _lines(self, pieces: Iterable[Piece]) -> Iterator[bytes]:
+        """Write images; yields the line of each."""
+        for piece in pieces:
+            name = self.put(piece.label, piece.key + piece.suffix, piece.content)
+            yield text_of({"file_name": name, **piece.record}).encode()
+
+    def take(self, packed: bytes) -> int | None:
+        """Append the lines of a batch; returns the size of the metadata after them, up to which all is complete.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        return self._append([packed])
+
+    def _append(self, parts: Iterable[bytes]) -> int:
         path = self.root / METADATA
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write("".join(_text(line) for line in lines))
+            with path.open("ab") as file:
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
                 return file.tell()
         except OSError as error:
             raise unwritable(path, error) from error
+
+    def add(self, pieces: Iterable[Piece]) -> int:
+        """Write images and their lines as they come; returns the size of the metadata after them."""
+        return self._append(self._lines(pieces))
+
+    def close(self) -> int | None:
+        """Nothing is ever left open."""
+        return None
+
+    def drop(self) -> None:
+        """Nothing is ever left open."""
 
     def truncate(self, size: int) -> None:
         """Forget metadata beyond ``size`` bytes: lines of an interrupted step that will be done again.
@@ -181,20 +279,49 @@ class ImageFolder:
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def lines(self) -> list[dict[str, Any]]:
-        """All metadata lines."""
+    def found(self) -> Iterator[Found]:
+        """All metadata lines in order, one at a time."""
         path = self.root / METADATA
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        return [json.loads(line) for line in text.split("\n") if line]
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="\n") as file:
+                for line in file:
+                    record = json.loads(line)
+                    yield Found(record, self.root / record["file_name"])
 
 
-def _text(line: Mapping[str, Any]) -> str:
+class Found(NamedTuple):
+    """An image that was written: its metadata, and where its bytes are.
+
+    Attributes:
+        record: what the metadata say.
+        path: the file that holds it.
+        start, size: which bytes of the file; all where ``size`` is None.
+    """
+
+    record: dict[str, Any]
+    path: Path
+    start: int = 0
+    size: int | None = None
+
+    def content(self) -> bytes:
+        """The bytes of the image file."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read() if self.size is None else file.read(self.size)
+
+
+def text_of(line: Mapping[str, Any]) -> str:
     """One line of JSON; a file name that is not UTF-8 is escaped."""
     text = json.dumps(line, ensure_ascii=False)
     return (text if text.isprintable() else json.dumps(line)) + "\n"
 
 
-def _content(source: Path) -> bytes:
+def content_of(source: Path) -> bytes:
+    """The bytes of an image of the data.
+
+    Raises:
+        DataError: it cannot be read any more.
+    """
     try:
         return source.read_bytes()
     except OSError as error:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from evenscore.data import Dataset
 from evenscore.metrics import Classifier, CopyDetector, fit_classifier, probabilities
+from evenscore.ranks import current
 
 FEWEST = 5
 """A class with fewer real samples is not judged by the classifier: it cannot know the class."""
@@ -80,6 +81,7 @@ class Gate:
         self.settings = settings
         self.copies = CopyDetector(x, y, settings.copy_ratio)
         self.classifier = fit_classifier(x, y, data.num_classes, seed=seed)
+        current().copy([*self.classifier.parameters(), *self.classifier.buffers()])  # one gate, whatever the machines
         self.known = np.array([count >= FEWEST for count in data.distribution.counts])
 
     def judge(self, x: Tensor, labels: Tensor) -> Verdict:

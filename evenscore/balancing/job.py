@@ -10,6 +10,7 @@ short and why; real images are never changed; the same command given again after
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,16 @@ from evenscore.configuration import TrainConfig
 from evenscore.confined import inside
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
+from evenscore.ranks import current
+from evenscore.records import check, check_name
 from evenscore.run import Run, hold
 from evenscore.sampling import Sampler
+from evenscore.shards import PER_SHARD, open_store
 from evenscore.training import Progress, train
-from evenscore.writing import ImageFolder, check_output, check_outside
+from evenscore.writing import check_output, check_outside
 
 HIDDEN = ".evenscore"
+FORMATS = ("png", "webdataset")
 SAMPLER = Sampler(guidance=2.0)
 
 
@@ -49,6 +54,11 @@ class BalanceConfig:
         tries: candidates drawn for each sample that is wanted, at most.
         batch_size: samples computed together.
         seed: of the sampling.
+        format: ``png``, a file for each image in a folder for each class, or ``webdataset``, shards.
+        per_shard: images of a shard, at least.
+
+    Raises:
+        UsageError: an unknown format, or shards of no image.
     """
 
     target: Target = "uniform"
@@ -59,6 +69,12 @@ class BalanceConfig:
     tries: int = 8
     batch_size: int = 100
     seed: int = 0
+    format: str = "png"
+    per_shard: int = PER_SHARD
+
+    def __post_init__(self) -> None:
+        check_name("format", self.format, FORMATS)
+        check("per_shard", self.per_shard, self.per_shard >= 1, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -117,12 +133,17 @@ def balance(
     if run is not None:
         run.check_data(data)
     check_outside(out, data)
-    inside(out, HIDDEN)
-    if not (out / HIDDEN).is_dir():
-        check_output(out)
-        make_folder(out / HIDDEN)
-    inside(out / HIDDEN, "run")
-    with hold(out / HIDDEN, "lock"):
+    with ExitStack() as held:
+
+        def begin() -> None:
+            inside(out, HIDDEN)
+            if not (out / HIDDEN).is_dir():
+                check_output(out)
+                make_folder(out / HIDDEN)
+            inside(out / HIDDEN, "run")
+            held.enter_context(hold(out / HIDDEN, "lock"))
+
+        current().lead(begin)
         yield from _work(data, out, plan, run, config, stop)
 
 
@@ -168,29 +189,44 @@ def _fill(
     stop: Callable[[], bool],
 ) -> Generator[Stage, None, bool]:
     """Write the real images, then sample, judge and write until the plan is met; returns whether it was not stopped."""
-    path = out / HIDDEN / "state.json"
-    folder = ImageFolder.at(out, data.class_names)
-    folder.truncate(state.size)
+    path, ranks = out / HIDDEN / "state.json", current()
     if not state.real:
         yield Stage("write", "real images")
-        state.size, state.real = write_real(data, folder, plan, config.seed), True
-        state.write(path)
+    ranks.lead(lambda: _begin(data, out, plan, config, state, path))
+    state.real = True
     yield Stage("gate", "fitting the gate's classifier on the real images")
     gate = Gate(data, config.gate, config.seed)
-    collector = Collector(folder, plan, gate, state, run, config.sampler, config.tries, config.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    for _ in collector.collect(run.model(), config.batch_size, device):
-        state.write(path)
-        made, wanted = sum(state.made), sum(p.make for p in plan)
-        yield Stage("sample", f"{made} of {wanted} samples", made / max(1, wanted))
-        if stop():
-            yield Stage("stopped", f"{made} of {wanted} samples; the same command goes on from here")
-            return False
+    store, device = open_store(out, data.class_names, config.format, config.per_shard, state.size), _device()
+    how = (run, config.sampler, config.tries, config.seed)
+    with ExitStack() as held:
+        held.callback(store.drop)
+        collector = Collector(store, plan, gate, state, *how, lambda: state.write(path), ranks)
+        for _ in collector.collect(run.model(), config.batch_size, device):
+            made, wanted = sum(state.made), sum(p.make for p in plan)
+            yield Stage("sample", f"{made} of {wanted} samples", made / max(1, wanted))
+            if ranks.any(stop()):
+                yield Stage("stopped", f"{made} of {wanted} samples; the same command goes on from here")
+                return False
     yield Stage("write", "page and data card")
-    write_summary(data, folder, results(plan, state), run, {**records_of(config), "device": device})
+    ranks.lead(lambda: write_summary(data, store, results(plan, state), run, {**records_of(config), "device": device}))
     state.done = True
-    state.write(path)
+    ranks.lead(lambda: state.write(path))
     return True
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _begin(
+    data: Dataset, out: Path, plan: tuple[ClassPlan, ...], config: BalanceConfig, state: State, path: Path
+) -> None:
+    """Make the folder ready to go on after what is complete, with the real images in it."""
+    store = open_store(out, data.class_names, config.format, config.per_shard)
+    store.truncate(state.size)
+    if not state.real:
+        state.size, state.real = write_real(data, store, plan, config.seed), True
+        state.write(path)
 
 
 def results(plan: tuple[ClassPlan, ...], state: State) -> tuple[ClassResult, ...]:
@@ -215,4 +251,5 @@ def _signature(data: Dataset, run: Run | None, plan: tuple[ClassPlan, ...], conf
     settings = asdict(config.sampler) | asdict(config.gate)
     settings["interval"] = None if config.sampler.interval is None else list(config.sampler.interval)
     settings |= {"seed": config.seed, "tries": config.tries, "batch_size": config.batch_size}
+    settings |= {} if config.format == "png" else {"format": config.format, "per_shard": config.per_shard}
     return {"data": data.fingerprint, "wanted": [p.wanted for p in plan], **origin, **settings}

@@ -12,20 +12,33 @@ from numpy.typing import NDArray
 
 from evenscore.balancing.plan import ClassPlan
 from evenscore.data import Dataset
+from evenscore.data.pixels import png_bytes
 from evenscore.random import generator
-from evenscore.writing import ImageFolder
+from evenscore.writing import ImageFolder, Piece, Store, content_of
 
 LONGEST = 200
 """Bytes of a file name that are kept; file systems take 255."""
 
 
-def write_real(data: Dataset, folder: ImageFolder, plan: tuple[ClassPlan, ...], seed: int) -> int:
-    """Write the real images that the plan keeps; returns the size of the metadata after them.
+def write_real(data: Dataset, store: Store, plan: tuple[ClassPlan, ...], seed: int) -> int:
+    """Write the real images that the plan keeps; returns the store's mark after them.
 
-    Files are linked (copied where links are not possible) with their own content; images without a file are written as
-    PNG. A class with more real images than wanted keeps a seeded random choice of them.
+    In a folder, files are linked (copied where links are not possible) with their own content; images without a file are
+    written as PNG. A class with more real images than wanted keeps a seeded random choice of them.
     """
-    return folder.record(_records(data, folder, plan, seed))
+    if isinstance(store, ImageFolder):
+        return store.record(_records(data, store, plan, seed))
+    return store.add(_pieces(data, plan, seed))
+
+
+def _pieces(data: Dataset, plan: tuple[ClassPlan, ...], seed: int) -> Iterator[Piece]:
+    """The same images for a shard, in which the name of a file would be torn at its first dot."""
+    for k, row in enumerate(plan):
+        for index in kept(data, k, row.keep, seed).tolist():
+            source = None if data.files is None else data.files[index]
+            content = png_bytes(data.values[index]) if source is None else content_of(source)
+            suffix = ".png" if source is None else source.suffix.lower()
+            yield Piece(k, f"real-{index:07d}", suffix, content, {"label": row.name, "synthetic": False})
 
 
 def _records(data: Dataset, folder: ImageFolder, plan: tuple[ClassPlan, ...], seed: int) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
@@ -22,7 +23,7 @@ from evenscore.metrics import Agreement, agreement, fit_classifier
 from evenscore.report import BalanceReport, ClassReport, balance_card, balance_page
 from evenscore.run import Run
 from evenscore.training.curves import game_curves, loss_curves
-from evenscore.writing import ImageFolder
+from evenscore.writing import Found, Store
 
 if TYPE_CHECKING:
     from evenscore.balancing.job import ClassResult
@@ -36,57 +37,58 @@ JUDGED = 500
 
 
 def write_summary(
-    data: Dataset, folder: ImageFolder, results: Sequence[ClassResult], run: Run, settings: Mapping[str, str]
+    data: Dataset, folder: Store, results: Sequence[ClassResult], run: Run, settings: Mapping[str, str]
 ) -> Agreement | None:
     """Write ``index.html``, ``README.md`` and ``summary.json``; returns the agreement, where it could be measured."""
     made = _synthetic(folder)
-    measured = measure(data, folder, made)
-    report = _report(data, folder, results, run, settings, made, measured)
+    measured = measure(data, made)
+    report = _report(data, results, run, settings, made, measured)
     write_atomic(folder.root / "index.html", balance_page(report).encode())
     write_atomic(folder.root / "README.md", balance_card(report).encode())
     write_atomic(folder.root / SUMMARY, json.dumps(_numbers(results, measured, report), indent=1).encode())
     return measured
 
 
-def measure(data: Dataset, folder: ImageFolder, made: Sequence[Sequence[Mapping[str, Any]]]) -> Agreement | None:
+def measure(data: Dataset, made: Sequence[Sequence[Found]]) -> Agreement | None:
     """Label agreement of the synthetic images by a classifier trained on the held-out real data; None without such data."""
     if data.test is None or min(data.test.distribution.counts) == 0:
         return None
-    chosen = [line for lines in made for line in lines[:JUDGED]]
+    chosen = [found for mine in made for found in mine]
     if not chosen:
         return None
     judge = fit_classifier(data.test.tensor(), torch.from_numpy(data.test.labels), data.num_classes, seed=0)
     names = {name: k for k, name in enumerate(data.class_names)}
-    labels = torch.tensor([names[line["label"]] for line in chosen])
-    return agreement(judge, from_uint8(_read(folder, chosen, data)), labels)
+    labels = torch.tensor([names[found.record["label"]] for found in chosen])
+    return agreement(judge, from_uint8(_read(chosen, data)), labels)
 
 
-def _synthetic(folder: ImageFolder) -> list[list[dict[str, Any]]]:
-    """Metadata of the synthetic images of each class."""
+def _synthetic(folder: Store) -> list[list[Found]]:
+    """The first synthetic images of each class, :data:`JUDGED` at most."""
     names = {name: k for k, name in enumerate(folder.class_names)}
-    found: list[list[dict[str, Any]]] = [[] for _ in names]
-    for line in folder.lines():
-        if line["synthetic"]:
-            found[names[line["label"]]].append(line)
-    return found
+    first: list[list[Found]] = [[] for _ in names]
+    for found in folder.found():
+        if found.record["synthetic"]:
+            mine = first[names[found.record["label"]]]
+            if len(mine) < JUDGED:
+                mine.append(found)
+    return first
 
 
-def _read(folder: ImageFolder, lines: Sequence[Mapping[str, Any]], data: Dataset) -> NDArray[np.uint8]:
-    shape = (len(lines), *data.values.shape[1:])
-    images = [np.asarray(Image.open(folder.root / line["file_name"]), dtype=np.uint8) for line in lines]
+def _read(chosen: Sequence[Found], data: Dataset) -> NDArray[np.uint8]:
+    shape = (len(chosen), *data.values.shape[1:])
+    images = [np.asarray(Image.open(io.BytesIO(found.content())), dtype=np.uint8) for found in chosen]
     return np.stack(images).reshape(shape) if images else np.zeros(shape, dtype=np.uint8)
 
 
 def _report(
     data: Dataset,
-    folder: ImageFolder,
     results: Sequence[ClassResult],
     run: Run,
     settings: Mapping[str, str],
-    made: Sequence[Sequence[Mapping[str, Any]]],
+    made: Sequence[Sequence[Found]],
     measured: Agreement | None,
 ) -> BalanceReport:
-    classes = tuple(_class_report(data, folder, r, made[k], k, measured) for k, r in enumerate(results))
+    classes = tuple(_class_report(data, r, made[k], k, measured) for k, r in enumerate(results))
     training = {
         "objective": objective_name(run.config.objective),
         "network": run.config.network,
@@ -109,14 +111,13 @@ def _report(
 
 def _class_report(
     data: Dataset,
-    folder: ImageFolder,
     result: ClassResult,
-    made: Sequence[Mapping[str, Any]],
+    made: Sequence[Found],
     k: int,
     measured: Agreement | None,
 ) -> ClassReport:
     shown = made[:SHOWN]
-    nearest = [int(line["scores"]["nearest"]) for line in shown]
+    nearest = [int(found.record["scores"]["nearest"]) for found in shown]
     known = measured is not None and measured.by_class[k] is not None
     return ClassReport(
         name=result.plan.name,
@@ -129,7 +130,7 @@ def _class_report(
         copies=result.copies,
         mislabelled=result.mislabelled,
         real_images=data.values[data.of_class(k)[:SHOWN]],
-        synthetic_images=_read(folder, shown, data),
+        synthetic_images=_read(shown, data),
         nearest_images=data.values[nearest] if nearest else None,
         agreement=measured.by_class[k] if measured and known else None,
         agreement_interval=measured.intervals[k] if measured and known else None,

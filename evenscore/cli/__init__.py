@@ -1,7 +1,8 @@
 """The command line: one command for each verb. Logs go to standard error, ``--json`` prints one object to standard output.
 
 Exit codes: 0 done, 1 a failure while running, 2 the command was given wrongly, 3 the data or the environment is not as
-needed, 130 stopped by Ctrl-C after saving. Nothing heavy is imported until a command runs.
+needed, 130 stopped by Ctrl-C after saving. Under ``torchrun`` the commands in :data:`SHARED` divide their work.
+Nothing heavy is imported until a command runs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ app = typer.Typer(
     epilog="Start with: evenscore demo. Then: evenscore inspect FOLDER; evenscore balance FOLDER --out BALANCED.",
 )
 
+SHARED = ("train", "sample", "balance", "evaluate")
+"""Commands that several processes can share."""
 LONGEST = 1500
 """Characters of a sentence about a failure; what it says first and last, the remedy, is kept."""
 SPINS = "20000"
@@ -62,8 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; every expected failure is one sentence on standard error."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     _quiet()
+    given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
+        code = _run(given)
     except EvenscoreError as error:
         code = _fail(str(error), error.exit_code)
     except MISUSE as error:
@@ -77,6 +81,20 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         code = 1
     sys.exit(code or 0)
+
+
+def _run(given: list[str]) -> Any:
+    """Run a command, as one of several processes where there are any."""
+    if "WORLD_SIZE" not in os.environ:
+        return app(args=given, standalone_mode=False)
+    from evenscore import ranks
+
+    if given[0] not in SHARED:
+        ranks.require_alone(f"evenscore {given[0]}")
+    try:
+        return app(args=given, standalone_mode=False)
+    finally:
+        ranks.leave()
 
 
 def _quiet() -> None:
@@ -99,5 +117,7 @@ def _fail(sentence: str, code: int) -> int:
     text = printable(" ".join(sentence.splitlines()))
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-    print(f"evenscore: {text}", file=sys.stderr)
+    rank = os.environ.get("RANK", "0")
+    who = "evenscore" if rank == "0" else f"evenscore (process {rank})"
+    print(f"{who}: {text}", file=sys.stderr)
     return code

@@ -17,6 +17,7 @@ from evenscore.commands.options import (
     Nfe,
     ObjectiveName,
     Out,
+    PerShard,
     Seed,
     Settings,
     Solver,
@@ -29,7 +30,7 @@ Label = Annotated[
     str | None, typer.Option("--label", metavar="COLUMN", help="Of a table (.csv, .tsv, .parquet): the label column.")
 ]
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
-FOLDS = 3
+FOLDS, PNG = 3, "png"
 
 
 def inspect(
@@ -89,6 +90,10 @@ def balance(
         int,
         typer.Option("--folds", help="Of a table: folds in which the gain of a classifier is measured; 0 for none."),
     ] = FOLDS,
+    format: Annotated[
+        str, typer.Option("--format", help="Of images: png (a file for each) or webdataset (tar files, for very many).")
+    ] = PNG,
+    per_shard: PerShard = None,
     seed: Seed = 0,
     json: Json = False,
     strict: Strict = False,
@@ -106,7 +111,8 @@ def balance(
 
         others = {"--run": run is not None, "--network": network is not None, "--solver": solver is not None}
         others |= {"--nfe": nfe is not None, "--guidance": guidance is not None, "--strict": strict}
-        others |= {"--guidance-interval": guidance_interval is not None}
+        others |= {"--guidance-interval": guidance_interval is not None, "--format": format != PNG}
+        others |= {"--per-shard": per_shard is not None}
         asked = {key: named[key] for key in ("objective", "minutes", "steps")}
         run_table(TableRequest(data, label, out, target, asked, settings or [], folds, seed, others), json)
         return
@@ -114,10 +120,11 @@ def balance(
         raise UsageError(f"--folds is for tables, and {data} is none: leave it out")
     from evenscore.commands.balance import BalanceRequest
     from evenscore.commands.balance import run as run_balance
-    from evenscore.commands.sample import sampler
+    from evenscore.commands.sample import sampler, shards
 
+    kept = {"format": format, **shards(format, per_shard)}
     chosen = sampler(solver, nfe, guidance, guidance_interval, run=run)
-    run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict), json)
+    run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict, kept), json)
 
 
 def _table(data: str, label: str | None) -> bool:

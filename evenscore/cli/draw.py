@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Checkpoint, Guidance, Interval, Json, Nfe, Out, RunPath, Seed, Solver
+from evenscore.commands.options import Checkpoint, Guidance, Interval, Json, Nfe, Out, PerShard, RunPath, Seed, Solver
 
 
 def sample(
@@ -22,7 +22,13 @@ def sample(
     guidance: Guidance = None,
     guidance_interval: Interval = None,
     seed: Seed = 0,
-    format: Annotated[str, typer.Option("--format", help="png (a folder by class) or npz (one archive).")] = "png",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="png (a folder by class), npz (one archive) or webdataset (tar files, for very many)."
+        ),
+    ] = "png",
+    per_shard: PerShard = None,
     method: Annotated[
         str,
         typer.Option(
@@ -53,7 +59,7 @@ def sample(
 
     steering, rest = guided(method, settings or [], solver, run)
     how = sampler(solver, nfe, guidance, guidance_interval, rest, run)
-    run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format, checkpoint), json)
+    run_sample(SampleRequest(run, out, per_class, counts, how, steering, seed, format, checkpoint, per_shard), json)
 
 
 def restore(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from evenscore.sampling import Sampler
 
 @dataclass(frozen=True)
 class BalanceRequest:
-    """What was asked on the command line; ``named`` holds the training options, None where not given."""
+    """What was asked on the command line.
+
+    ``named`` holds the training options, None where not given; ``kept`` how images are kept.
+    """
 
     data: str
     out: Path
@@ -30,6 +33,7 @@ class BalanceRequest:
     sampler: Sampler
     seed: int
     strict: bool
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(request: BalanceRequest, as_json: bool) -> None:
@@ -41,7 +45,7 @@ def run(request: BalanceRequest, as_json: bool) -> None:
     train = read_config(request.named, request.settings)
     data = read(request.data, request.strict)
     target = read_target(request.target, data.class_names)
-    config = BalanceConfig(target, request.run, train, request.sampler, seed=request.seed)
+    config = BalanceConfig(target, request.run, train, request.sampler, seed=request.seed, **request.kept)
     summary = make(data, request.out, config)
     if as_json:
         emit(summary)

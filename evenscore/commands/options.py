@@ -70,6 +70,9 @@ ReferencePart = Annotated[
 PerClass = Annotated[
     int | None, typer.Option("--per-class", help="Samples of each class; 200 of a run, all of a folder.")
 ]
+PerShard = Annotated[
+    int | None, typer.Option("--per-shard", help="Of --format webdataset: images of a tar file; 10000.")
+]
 TrainedOn = Annotated[
     str | None,
     typer.Option("--trained-on", metavar="DATA", help="The data that the samples were learned from, for copies."),

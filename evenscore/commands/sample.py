@@ -21,6 +21,12 @@ from evenscore.solvers import SOLVERS, Adaptive
 
 SOLVER, NFE, GUIDANCE = "dpm++2m", 12, 2.0
 """How a run is sampled where not asked otherwise."""
+AGAIN = {
+    "png": "goes on from here",
+    "npz": "starts again, an archive is written at the end",
+    "webdataset": "goes on after the last complete shard",
+}
+"""What the same command does after a stop, by format."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class SampleRequest:
         how: the sampler.
         method: what steers the samples beside their class.
         seed: fixes every sample.
-        kind: ``png`` or ``npz``.
+        kind: ``png``, ``npz`` or ``webdataset``.
         checkpoint: ``last`` or ``best``.
     """
 
@@ -48,6 +54,18 @@ class SampleRequest:
     seed: int
     kind: str
     checkpoint: str = "last"
+    per_shard: int | None = None
+
+
+def shards(form: str, per_shard: int | None) -> dict[str, int]:
+    """The size of shards, where it was given.
+
+    Raises:
+        UsageError: it was, and no shards are written.
+    """
+    if per_shard is not None and form != "webdataset":
+        raise UsageError(f"--per-shard is for --format webdataset, and --format is {form}: leave it out")
+    return {} if per_shard is None else {"per_shard": per_shard}
 
 
 def sampler(
@@ -134,7 +152,13 @@ def run(request: SampleRequest, as_json: bool) -> None:
     trained = Run.open(request.path)
     numbers = wanted(request.per_class, request.counts, trained.card.class_names)
     job = SampleJob(
-        numbers, request.how, request.seed, request.kind, method=request.method, checkpoint=request.checkpoint
+        numbers,
+        request.how,
+        request.seed,
+        request.kind,
+        method=request.method,
+        checkpoint=request.checkpoint,
+        **shards(request.kind, request.per_shard),
     )
     started, done = time.monotonic(), 0
     with stopping() as stop, Bar() as bar:
@@ -147,7 +171,7 @@ def run(request: SampleRequest, as_json: bool) -> None:
         method = {"name": job.method.name, **records.write(job.method)}
         emit({**found, "nfe": job.sampler.nfe, "guidance_method": method})
     if done < sum(job.counts) and stop.asked:
-        again = "goes on from here" if job.format == "png" else "starts again, an archive is written at the end"
+        again = AGAIN[job.format]
         say(f"stopped after {done} samples; the same command {again}")
         raise SystemExit(STOPPED)
     say(f"{sum(job.counts)} samples in {request.out}")

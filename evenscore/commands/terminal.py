@@ -1,4 +1,7 @@
-"""Talking to the person at the terminal: progress with time left, a stop on Ctrl-C that saves first, tables, JSON."""
+"""Talking to the person at the terminal: progress with time left, a stop on Ctrl-C that saves first, tables, JSON.
+
+Law: of several processes that share a job the first one speaks, and the others are silent.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from evenscore.errors import printable
+from evenscore.ranks import is_first
 
 STOPPED = 130
 LINES = 20
@@ -25,22 +29,28 @@ LINES = 20
 
 def emit(value: Any) -> None:
     """Print one JSON object on standard output; where a name could act on a terminal, all of it is ASCII."""
+    if not is_first():
+        return
     text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
     print(text if text == printable(text) else json.dumps(value, indent=1, default=str))
 
 
 def tell(text: str = "") -> None:
     """A line of the answer on standard output."""
-    print(printable(text))
+    if is_first():
+        print(printable(text))
 
 
 def say(text: str = "") -> None:
     """A line for people on standard error."""
-    print(printable(text), file=sys.stderr, flush=True)
+    if is_first():
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on standard output; numbers stand right."""
+    if not is_first():
+        return
     table = Table(title=_plain(title) or None)
     for i, column in enumerate(columns):
         cells = [row[i] for row in rows]
@@ -102,7 +112,7 @@ class Bar:
     """Progress of a job with time left: a bar in a terminal, a line now and then elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(file=sys.stderr)
+        self.console = Console(file=sys.stderr, quiet=not is_first())
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         self.bar = Progress(*columns, TextColumn("{task.fields[left]}"), TimeElapsedColumn(), console=self.console)
         self.tasks: dict[str, TaskID] = {}

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from evenscore.comparison.settings import ComparisonConfig
 from evenscore.data import Dataset
 from evenscore.errors import DataError
 from evenscore.evaluation import Evaluation, evaluate, of_run, to_dict
-from evenscore.evaluation.evaluate import look
+from evenscore.evaluation.look import look
 from evenscore.evaluation.page import figures_of, measures_of, parts_of
 from evenscore.features import Cache, reference_part, reference_seen, views
 from evenscore.features.domain import halves
@@ -190,9 +191,10 @@ class HeldOutJudge:
         assert real is not None
         maps = views(settings.features, self.chooses, "test", settings.seed, cache, settings.fit_steps)
         generated = of_run(run, self.config.per_class, self.config.at(guidance), seed).matched(self.chooses)
-        looked = look(generated, maps, None)
-        seen = reference_seen(maps[0], real, cache).features
-        pairs = [(looked.features[0][looked.labels == k], seen[real.labels == k]) for k in range(real.num_classes)]
+        looked = look(generated, maps, None, most=sum(generated.counts))
+        made, seen = looked.features[0], reference_seen(maps[0], real, cache).features
+        assert isinstance(made, Tensor)
+        pairs = [(made[looked.labels == k], seen[real.labels == k]) for k in range(real.num_classes)]
         return float(np.mean([energy_distance(*pair) for pair in pairs]))
 
     def judge(self, run: Run, name: str, seed: int, guidance: float, cache: Cache) -> Judgement:

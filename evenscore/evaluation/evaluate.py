@@ -1,7 +1,7 @@
 """Evaluation: generated samples against real ones, for the whole set, by group, by class and of the worst class.
 
 Law: a figure stands with its interval, its numbers of samples and the protocol that it was measured under. Samples are seen
-once, batch by batch; what stays are their features.
+once, batch by batch, by whichever process; what stays are their features, in a file where they are very many.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
 from evenscore.evaluation.bits import Bits, chosen
 from evenscore.evaluation.generated import Generated, check_classes, check_shape
+from evenscore.evaluation.look import Looked, Report, columns_of, look
 from evenscore.evaluation.settings import AGREEMENT, ASKABLE, COPIES, LIKELIHOOD, Settings, reference_kind
 from evenscore.features import Cache, View, reference_part, reference_seen, views
 from evenscore.likelihood import Likelihood
@@ -27,9 +27,9 @@ from evenscore.metrics.base import METRICS, Figure, Protocol
 from evenscore.metrics.measure import Grouping, Measured, Plan, Samples, Worst, measure, worst_class
 from evenscore.metrics.memorisation import Copied, Memorisation, MemorisationFinder
 from evenscore.random import derive_seed
+from evenscore.ranks import current
 from evenscore.sampling import ONE_STEP
 
-Report = Callable[[int, int], None]
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -54,15 +54,6 @@ class Evaluation:
     protocol: Protocol
     memorisation: Memorisation | None
     notes: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class _Looked:
-    """What stays of the generated samples: labels, features under each view, and the mean class probabilities."""
-
-    labels: Tensor
-    features: list[Tensor]
-    probabilities: list[Tensor] | None
 
 
 def evaluate(
@@ -95,11 +86,12 @@ def evaluate(
     real = reference_part(reference, part)
     check_likelihood(generated, real, settings)
     learned = reference if trained_on is None else _matched(trained_on, reference)
-    maps = views(settings.features, reference, part, settings.seed, cache, settings.fit_steps)
+    found = (settings.features, reference, part, settings.seed, cache, settings.fit_steps)
+    maps = current().lead(lambda: views(*found)) or views(*found)  # what the first has fitted is in the cache
     metrics = settings.chosen(maps[0].features.own_classes)
     copied = _copied(learned, reference, settings.seed) if COPIES.name in metrics else None
     rows = chosen(real, settings.likelihood_per_class, settings.seed) if LIKELIHOOD.name in metrics else NOTHING
-    looked = look(generated, maps, copied, lambda done, total: report(done, total + len(rows)))
+    looked = look(generated, maps, copied, lambda done, total: report(done, total + len(rows)), metrics)
     grouping = _grouping(generated, learned, settings)
     plan = Plan(seed=settings.seed, replicates=settings.replicates, stream=generated.name)
     asked = tuple(name for name in metrics if name in METRICS)
@@ -126,35 +118,8 @@ def evaluate(
     )
 
 
-def look(
-    generated: Generated, maps: Sequence[View], copied: Copied | None, report: Report = lambda done, total: None
-) -> _Looked:
-    """See every sample once, under every map, and count copies on the way."""
-    total, done = sum(generated.counts), 0
-    labels = torch.empty(total, dtype=torch.int64)
-    features: list[Tensor] = []
-    probabilities: list[Tensor] = []
-    for part in generated.parts():
-        rows = slice(done, done + len(part.labels))
-        labels[rows] = part.labels
-        for i, view in enumerate(maps):
-            seen = view.features(part.x)
-            if i == len(features):
-                features.append(torch.empty(total, seen.features.shape[1]))
-                if seen.probabilities is not None:
-                    probabilities.append(torch.empty(total, seen.probabilities.shape[1]))
-            features[i][rows] = seen.features
-            if seen.probabilities is not None:
-                probabilities[i][rows] = seen.probabilities
-        if copied is not None:
-            copied.add(part.x, part.labels, part.numbers)
-        done = rows.stop
-        report(done, total)
-    return _Looked(labels, features, probabilities or None)
-
-
-def _samples(looked: _Looked, i: int) -> Samples:
-    return Samples(looked.features[i], looked.labels, None if looked.probabilities is None else looked.probabilities[i])
+def _samples(looked: Looked, i: int) -> Samples:
+    return Samples(looked.features[i], looked.labels, looked.probabilities[i] if looked.probabilities else None)
 
 
 def _real(view: View, real: Dataset, cache: Cache) -> Samples:
@@ -233,12 +198,9 @@ def _of_copies(copied: Copied) -> Counts:
     return list(zip(copied.copies, copied.seen, strict=True))
 
 
-def _of_agreement(looked: _Looked, num_classes: int) -> Counts:
+def _of_agreement(looked: Looked, num_classes: int) -> Counts:
     """Samples whose most probable class, by the mean probability of all views, is their own."""
-    assert looked.probabilities is not None
-    likely = sum(looked.probabilities[1:], start=looked.probabilities[0]).argmax(1)
-    right = torch.bincount(looked.labels[likely == looked.labels], minlength=num_classes)
-    return list(zip(right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
+    return list(zip(looked.right.tolist(), torch.bincount(looked.labels, minlength=num_classes).tolist(), strict=True))
 
 
 def with_others(measured: Measured, others: Mapping[str, OfClasses], order: Sequence[str]) -> Measured:
@@ -301,7 +263,7 @@ def _protocol(
     real: Dataset,
     part: str,
     maps: Sequence[View],
-    looked: _Looked,
+    looked: Looked,
     grouping: Grouping,
     plan: Plan,
     reference: Dataset,
@@ -325,7 +287,7 @@ def _protocol(
     }
     return Protocol(
         features=maps[0].features.name,
-        dimension=looked.features[0].shape[1],
+        dimension=columns_of(looked.features[0]),
         reference=f"{reference.name} ({settings['reference_kind']})",
         counts=generated.counts,
         reference_counts=real.distribution.counts,

@@ -1,27 +1,33 @@
-"""Generated samples in files, read batch by batch: a folder of images by class, or an ``.npz`` archive.
+"""Generated samples in files, read batch by batch: a folder of images by class, shards, or an ``.npz`` archive.
 
 Law: reading one batch holds one batch. Of a balanced folder only the images that are marked as synthetic are read.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from evenscore.data import UnreadableImage, from_uint8, read_image
 from evenscore.data.archive import Archive, Header, opened
 from evenscore.data.layout import list_images
 from evenscore.data.metadata import NAME_COLUMNS
-from evenscore.errors import DataError
+from evenscore.errors import DataError, shown
 from evenscore.evaluation.generated import BATCH, Generated, Part
+from evenscore.ranks import current
+from evenscore.reading import parse_json, read_text
+from evenscore.shards import CLASSES, read_shard, shards_in
+from evenscore.writing import Found
 
 BATCH_BYTES = 2**28
 """Bytes of an archive that are held at once, at most, where a single sample is not larger."""
@@ -40,7 +46,101 @@ def of_files(path: Path, per_class: int | None = None) -> Generated:
         return of_archive(archive, per_class)
     if not path.is_dir():
         raise DataError(f"{path} is neither a run, nor a folder of images, nor an .npz archive: give one of them")
-    return of_folder(path, per_class)
+    return of_shards(path, per_class) if shards_in(path) else of_folder(path, per_class)
+
+
+def of_shards(root: Path, per_class: int | None = None) -> Generated:
+    """The synthetic images in shards; what is known of each is read twice, and kept of none.
+
+    Raises:
+        DataError: a shard or the list of classes cannot be read, or there is no synthetic image.
+    """
+    names = _class_names(root)
+    counts, real, shape = [0] * len(names), 0, None
+    for found, k in _synthetic(root, names):
+        if k is None:
+            real += 1
+        elif per_class is None or counts[k] < per_class:
+            counts[k] += 1
+            shape = shape or _shape_of(_decoded(found))
+    if shape is None:
+        raise DataError(f"{root} holds no generated images: give a folder that `evenscore sample` or `balance` wrote")
+    notes = (f"only the {sum(counts)} images marked as synthetic in {root} are judged",) if real else ()
+    without: Literal["refused", "left out"] = "left out" if real else "refused"
+    size = shape
+    return Generated(
+        str(root),
+        names,
+        size,
+        tuple(counts),
+        lambda: _of_shards(root, names, counts, size),
+        notes=notes,
+        without=without,
+    )
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """The classes of a folder of shards."""
+    try:
+        names = parse_json(read_text(root / CLASSES))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root / CLASSES} cannot be read ({error}): restore it, or write the folder again") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise DataError(f"{root / CLASSES} is no list of class names: restore it, or write the folder again")
+    return tuple(names)
+
+
+def _synthetic(root: Path, names: tuple[str, ...]) -> Iterator[tuple[Found, int | None]]:
+    """All images in shards, with the class of those that are synthetic."""
+    place = {name: k for k, name in enumerate(names)}
+    for path in shards_in(root):
+        for found in read_shard(path):
+            label = found.record.get("label")
+            if label not in place:
+                raise DataError(
+                    f"shard {path} holds the class {shown(label)} that {CLASSES} lacks: write the folder again"
+                )
+            yield found, place[label] if found.record.get("synthetic") is True else None
+
+
+def _of_shards(root: Path, names: tuple[str, ...], counts: list[int], shape: tuple[int, ...]) -> Iterator[Part]:
+    seen, ranks, batch, turn = [0] * len(names), current(), list[tuple[int, Found, int]](), 0
+    last = sum(counts)
+    for found, k in _synthetic(root, names):
+        if k is None or seen[k] == counts[k]:
+            continue
+        seen[k] += 1
+        batch.append((sum(seen) - 1, found, k))
+        if len(batch) == BATCH or sum(seen) == last:
+            if turn % ranks.size == ranks.rank:
+                images = [_decoded(each) for _, each, _ in batch]
+                _require_shape(zip(batch, images, strict=True), shape)
+                labels = torch.tensor([k for *_, k in batch])
+                yield Part(from_uint8(np.stack(images)), labels, tuple(number for number, *_ in batch))
+            batch, turn = [], turn + 1
+
+
+def _require_shape(images: Iterable[tuple[tuple[int, Found, int], NDArray[np.uint8]]], shape: tuple[int, ...]) -> None:
+    for (_, found, _), image in images:
+        if _shape_of(image) != shape:
+            raise DataError(
+                f"{found.record['file_name']} has the shape {_shape_of(image)} and the first image {shape}: give images of "
+                "one size"
+            )
+
+
+def _decoded(found: Found) -> NDArray[np.uint8]:
+    """One image of a shard as (H, W, C)."""
+    try:
+        with Image.open(io.BytesIO(found.content())) as image:
+            values = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{found.path} holds an image that cannot be read ({error}): write the folder again") from error
+    return values[..., None] if values.ndim == 2 else values
+
+
+def _shape_of(image: NDArray[np.uint8]) -> tuple[int, ...]:
+    return (image.shape[2], *image.shape[:2])
 
 
 def of_folder(root: Path, per_class: int | None = None) -> Generated:
@@ -96,7 +196,8 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _images(chosen: Sequence[tuple[Path, int]], shape: tuple[int, ...]) -> Iterator[Part]:
-    for start in range(0, len(chosen), BATCH):
+    ranks = current()
+    for start in range(ranks.rank * BATCH, len(chosen), ranks.size * BATCH):
         part = chosen[start : start + BATCH]
         images = [_pixels(path) for path, _ in part]
         for (path, _), image in zip(part, images, strict=True):
@@ -174,12 +275,14 @@ def _rows(path: Path, labels: NDArray[Any], kept: NDArray[np.bool_]) -> Iterator
     with opened(path) as archive, archive.member("train_images") as (file, header):
         size = header.size // len(labels)
         step = max(1, min(BATCH, BATCH_BYTES // size))
+        ranks, turn = current(), -1
         for start in range(0, len(labels), step):
             rows = np.arange(start, min(start + step, len(labels)))
             content = file.read(size * len(rows))
             values = np.frombuffer(content, header.dtype).reshape(len(rows), *header.shape[1:])[kept[rows]]
             rows = rows[kept[rows]]
-            if len(rows):
+            turn += len(rows) > 0
+            if len(rows) and turn % ranks.size == ranks.rank:
                 yield Part(_tensor(values), torch.from_numpy(labels[rows].astype(np.int64)), tuple(rows.tolist()))
 
 

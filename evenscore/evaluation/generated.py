@@ -20,6 +20,7 @@ from evenscore.data import Dataset, from_uint8, to_uint8
 from evenscore.errors import DataError, UsageError
 from evenscore.evaluation.bits import bits_of
 from evenscore.likelihood import Likelihood
+from evenscore.ranks import current
 from evenscore.run import Run
 from evenscore.sampling import Sampler, generate, labels_for
 
@@ -57,7 +58,7 @@ class Generated:
         class_names: its classes, in the order of ``counts``.
         shape: of one sample, (C, H, W) or (D,).
         counts: samples of each class.
-        parts: gives them, labels numbered as ``class_names``.
+        parts: gives them, labels numbered as ``class_names``; of several processes every one gives its turn of the batches.
         made: how they were made, by name: sampler, evaluations, guidance, seed, checkpoint; what is not known is absent.
         trained_counts: training samples of each class, None where not known.
         notes: what a reader has to know.
@@ -171,7 +172,8 @@ def of_run(run: Run, per_class: int, sampler: Sampler, seed: int, checkpoint: st
 
     def parts() -> Iterator[Part]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        batches = generate(denoiser, labels, seed=seed, sampler=sampler, batch_size=BATCH, device=device)
+        turn = (current().rank, current().size)
+        batches = generate(denoiser, labels, seed=seed, sampler=sampler, batch_size=BATCH, device=device, turn=turn)
         for batch in batches:
             x = from_uint8(to_uint8(batch.x)) if len(card.shape) == 3 else batch.x
             yield Part(x, batch.labels, batch.indices)

@@ -26,7 +26,7 @@ are nearly alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -172,34 +172,80 @@ def frechet_estimates(generated: Any, reference: Any, resampling: Resampling) ->
     for rows, what in ((x, "a covariance of generated samples"), (y, "a covariance of reference samples")):
         enough(rows, 6, what)
     first, second = FeatureStatistics.of(x), FeatureStatistics.of(y)
+    return estimates_of(
+        first,
+        second,
+        len(x),
+        lambda: influence(x, first, second),
+        lambda part, phi: sixths(x, part, phi),
+        y,
+        resampling,
+    )
+
+
+Divided = list[tuple[FeatureStatistics, float]]
+"""Statistics of six parts of a set, and the sum of influences of each."""
+
+
+def estimates_of(
+    first: FeatureStatistics,
+    second: FeatureStatistics,
+    n: int,
+    influences: Callable[[], Tensor],
+    divided: Callable[[Tensor, Tensor], Divided],
+    y: Tensor,
+    resampling: Resampling,
+) -> dict[str, Estimate]:
+    """The estimates from what is needed of ``n`` generated samples, which may be too many to be held.
+
+    Args:
+        first, second: statistics of the generated samples and of the reference.
+        n: how many generated samples there are.
+        influences: gives phi of each (n,).
+        divided: sixths of them, given the part (n,) of each and phi.
+        y: the reference (M, D).
+        resampling: of both sides.
+    """
     value = frechet_distance(first, second)
     if resampling.replicates == 0:
         return {"frechet": Estimate(value, torch.empty(0, dtype=torch.float64))}
-    phi = influence(x, first, second), influence(y, second, first)
-    moved = resampling.counts(len(x), "generated") @ phi[0] / len(x)
-    moved += resampling.counts(len(y), "reference") @ phi[1] / len(y)
-    times = DIVISIONS if min(len(x), len(y)) < MANY else FEWER
-    divisions = [_divided((x, y), phi, resampling.generator("division", i)) for i in range(times)]
-    divided = torch.tensor(divisions, dtype=torch.float64)
-    limit = 3 * value + float(divided.mean())
+    phi = influences(), influence(y, second, first)
+    moved = resampling.sums(phi[0], "generated") / n
+    moved += resampling.sums(phi[1], "reference") / len(y)
+    times = DIVISIONS if min(n, len(y)) < MANY else FEWER
+    divisions = torch.empty(times, dtype=torch.float64)
+    for i in range(times):
+        division = resampling.generator("division", i)
+        mine, theirs = divided(parts_of(n, division), phi[0]), sixths(y, parts_of(len(y), division), phi[1])
+        divisions[i] = _divided(mine, theirs)
+    limit = 3 * value + float(divisions.mean())
     draws = torch.randn(
         resampling.replicates, dtype=torch.float64, generator=resampling.generator("generated", "choice")
     )
-    chosen = draws * float(divided.std()) / times**0.5
+    chosen = draws * float(divisions.std()) / times**0.5
     return {"frechet": Estimate(value, value + moved), "frechet-limit": Estimate(limit, limit + moved + chosen)}
 
 
-def _divided(sides: tuple[Tensor, Tensor], phi: tuple[Tensor, Tensor], draws: torch.Generator) -> float:
+def parts_of(n: int, draws: torch.Generator) -> Tensor:
+    """A division of ``n`` rows into sixths at random: the part (n,) of each."""
+    part = torch.empty(n, dtype=torch.int64)
+    for i, rows in enumerate(torch.randperm(n, generator=draws).tensor_split(6)):
+        part[rows] = i
+    return part
+
+
+def sixths(side: Tensor, part: Tensor, influences: Tensor) -> Divided:
+    """Statistics of the six parts of rows in memory, with their sums of influences."""
+    return [(FeatureStatistics.of(side[part == i]), float(influences[part == i].sum())) for i in range(6)]
+
+
+def _divided(mine: Divided, theirs: Divided) -> float:
     """d_3 - 3 d_2 of one division of both sides into sixths, influences taken off; halves and thirds are made of them."""
-    sixths: list[list[tuple[FeatureStatistics, float]]] = []
-    for side, influences in zip(sides, phi, strict=True):
-        rows = torch.randperm(len(side), generator=draws).tensor_split(6)
-        sixths.append([(FeatureStatistics.of(side[row]), float(influences[row].sum())) for row in rows])
     total = 0.0
     for parts, weight in ((2, -3.0), (3, 1.0)):
         size = 6 // parts
         for start in range(0, 6, size):
-            (x, first), (y, second) = (_together(of_side[start : start + size]) for of_side in sixths)
+            (x, first), (y, second) = (_together(of_side[start : start + size]) for of_side in (mine, theirs))
             distance = _distance(x.mean, x.covariance, y.mean, y.covariance)
             total += weight / parts * (distance - first - second)
     return total
@@ -211,13 +257,16 @@ def _together(parts: list[tuple[FeatureStatistics, float]]) -> tuple[FeatureStat
     return statistics, sum(influence for _, influence in parts) / statistics.count
 
 
-def influence(x: Tensor, own: FeatureStatistics, other: FeatureStatistics) -> Tensor:
-    """phi of each row of ``x`` (N,D), (N,), of mean 0: how the distance moves with the weight of a sample."""
+def influence(x: Tensor, own: FeatureStatistics, other: FeatureStatistics, *, centred: bool = True) -> Tensor:
+    """phi of each row of ``x`` (N,D), (N,): how the distance moves with the weight of a sample.
+
+    Its mean is 0 over all rows; ``centred`` False leaves the constant in, where ``x`` is a part of them.
+    """
     covariance = own.scatter / own.count
     slope = torch.eye(len(own.mean), dtype=torch.float64) - _transport(covariance, other.covariance)
     away = x - own.mean
     phi = 2 * away @ (own.mean - other.mean) + ((away @ slope) * away).sum(1)
-    return phi - phi.mean()
+    return phi - phi.mean() if centred else phi
 
 
 def _transport(c1: Tensor, c2: Tensor) -> Tensor:

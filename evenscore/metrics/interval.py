@@ -88,6 +88,12 @@ class Resampling:
         counts = torch.zeros(self.replicates, n, dtype=torch.float64)
         return counts.scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand(drawn.shape))
 
+    def sums(self, values: Tensor, side: str) -> Tensor:
+        """``counts(n, side) @ values`` (B,) for ``values`` (n,), a replicate at a time."""
+        draws, n = self.generator(side), len(values)
+        drawn = (torch.randint(n, (n,), generator=draws) for _ in range(self.replicates))
+        return torch.stack([values[rows].sum() for rows in drawn])
+
     def subset(self, n: int, side: str, replicate: int) -> Tensor:
         """The rows of one subsample without replacement as a mask (n,), :data:`SUBSAMPLED` of them."""
         kept = torch.zeros(n, dtype=torch.bool)

@@ -22,7 +22,8 @@ from evenscore.metrics.interval import Estimate, Resampling
 from evenscore.random import generator
 
 SUBSETS, SUBSET_SIZE = 100, 1000
-CHUNK = 1024
+CHUNK, BLOCK = 1024, 2**20
+"""Rows of a block of pairs, and its pairs, at most."""
 
 
 class Paired(NamedTuple):
@@ -102,12 +103,13 @@ def within(x: Tensor, w: Tensor, kernel: Any) -> Paired:
     """Over pairs of different rows of ``x`` (n,D), by counts ``w`` (B,n) of the replicates; later blocks count twice."""
     total, sums = 0.0, torch.zeros(len(w), dtype=torch.float64)
     light = w.float()
-    for start in range(0, len(x), CHUNK):
-        values = kernel(x[start : start + CHUNK], x[start:])
+    step = _step(len(x))
+    for start in range(0, len(x), step):
+        values = kernel(x[start : start + step], x[start:])
         values.diagonal().fill_(0)
-        values[:, CHUNK:].mul_(2)
+        values[:, step:].mul_(2)
         total += float(values.sum())
-        sums += _weighed(values, light[:, start : start + CHUNK], light[:, start:])
+        sums += _weighed(values, light[:, start : start + step], light[:, start:])
     return Paired(total, len(x) * (len(x) - 1.0), sums, w.sum(1) ** 2 - w.square().sum(1))
 
 
@@ -115,11 +117,17 @@ def between(x: Tensor, w: Tensor, y: Tensor, v: Tensor, kernel: Any) -> Paired:
     """Over pairs of a row of ``x`` and one of ``y``."""
     total, sums = 0.0, torch.zeros(len(w), dtype=torch.float64)
     light = v.float()
-    for start in range(0, len(x), CHUNK):
-        values = kernel(x[start : start + CHUNK], y)
+    step = _step(len(y))
+    for start in range(0, len(x), step):
+        values = kernel(x[start : start + step], y)
         total += float(values.sum())
-        sums += _weighed(values, w[:, start : start + CHUNK].float(), light)
+        sums += _weighed(values, w[:, start : start + step].float(), light)
     return Paired(total, float(len(x) * len(y)), sums, w.sum(1) * v.sum(1))
+
+
+def _step(columns: int) -> int:
+    """Rows of a block with so many columns."""
+    return min(CHUNK, max(1, BLOCK // columns))
 
 
 def _weighed(values: Tensor, left: Tensor, right: Tensor) -> Tensor:

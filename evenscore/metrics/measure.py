@@ -25,8 +25,9 @@ from evenscore.metrics.inception_score import SPLITS, inception_estimate
 from evenscore.metrics.interval import REPLICATES, Estimate, Resampling, normal, share
 from evenscore.metrics.kernel import kernel_estimate
 from evenscore.metrics.neighbourhood import neighbourhood_estimates
-from evenscore.metrics.order import at_most, canonical
+from evenscore.metrics.order import at_most, canonical, some_of
 from evenscore.metrics.prd import CLUSTERS_PER_CLASS, prd_estimates
+from evenscore.metrics.stored import Stored, frechet_of_stored
 from evenscore.random import generator
 
 MOST = 10_000
@@ -36,11 +37,16 @@ SHARES = ("precision", "recall", "coverage")
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples as measures see them: features (N,D), labels (N,) in 0 .. K-1 and, for some, class probabilities (N,K)."""
+    """Samples as measures see them: features (N,D), labels (N,) in 0 .. K-1 and, for some, class probabilities (N,K).
+
+    Features and probabilities of generated samples may be :class:`~evenscore.metrics.stored.Stored`, in a file; then ``index``
+    says which rows are meant, and in which order.
+    """
 
     features: Any
     labels: Any
     probabilities: Any = None
+    index: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -148,11 +154,11 @@ def measure_part(
     metrics: Sequence[Metric], generated: Samples, reference: Samples, plan: Plan, classes: int
 ) -> dict[str, Figure]:
     """Figures of one part: the asked measures in their order, then the kernel distance where it stands in."""
-    n, m = len(generated.features), len(reference.features)
+    n, m = len(generated.labels), len(reference.features)
     figures: dict[str, Figure] = {}
     estimates: dict[str, tuple[Estimate, str]] = {}
     for metric in metrics:
-        refusal = why_not(metric, n, m, generated.features.shape[1], classes, plan)
+        refusal = why_not(metric, n, m, _columns(generated), classes, plan)
         if refusal:
             figures[metric.name] = Figure(None, None, None, n, m, refusal)
             continue
@@ -199,15 +205,36 @@ def _family(
     """Estimates of all measures of a family, with a note where they saw a subsample."""
     how, note = Resampling(plan.seed, plan.replicates, plan.stream), ""
     if metric.family == "inception_score":
-        return {metric.name: (inception_estimate(generated.probabilities, how, plan.splits), note)}
-    x, y = generated.features, reference.features
+        return {metric.name: (inception_estimate(_held(generated.probabilities, generated), how, plan.splits), note)}
+    x, y, n = generated.features, reference.features, len(generated.labels)
     if metric.family == "frechet":
-        return {name: (estimate, note) for name, estimate in frechet_estimates(x, y, how).items()}
-    if max(len(x), len(y)) > plan.most:
-        note = f"on {min(len(x), plan.most)} generated and {min(len(y), plan.most)} reference samples"
-        x = at_most(x, plan.most, generator(plan.seed, "most", "generated", plan.stream))
+        found = frechet_estimates(x, y, how) if not isinstance(x, Stored) else _frechet(generated, y, how)
+        return {name: (estimate, note) for name, estimate in found.items()}
+    rows = None
+    if max(n, len(y)) > plan.most:
+        note = f"on {min(n, plan.most)} generated and {min(len(y), plan.most)} reference samples"
+        rows = some_of(n, plan.most, generator(plan.seed, "most", "generated", plan.stream))
         y = at_most(y, plan.most, generator(plan.seed, "most", "reference"))
+    x = _held(x, generated, rows)
     return {name: (estimate, note) for name, estimate in _PAIRED[metric.family](x, y, how, plan, classes).items()}
+
+
+def _columns(side: Samples) -> int:
+    return side.features.columns if isinstance(side.features, Stored) else int(side.features.shape[1])
+
+
+def _frechet(side: Samples, y: Tensor, how: Resampling) -> dict[str, Estimate]:
+    assert side.index is not None
+    return frechet_of_stored(side.features, side.index, y, how)
+
+
+def _held(values: Any, side: Samples, rows: Tensor | None = None) -> Tensor:
+    """Features or probabilities of a side in memory, those at ``rows`` (all where None)."""
+    if isinstance(values, Stored):
+        assert side.index is not None
+        return values.take(side.index if rows is None else side.index[rows])
+    held: Tensor = values if rows is None else values[rows]
+    return held
 
 
 def _kernel(x: Tensor, y: Tensor, how: Resampling, plan: Plan, classes: int) -> dict[str, Estimate]:
@@ -232,7 +259,8 @@ _PAIRED: Mapping[str, Family] = {"kernel": _kernel, "energy": _energy, "neighbou
 
 def _ordered(side: Samples, num_classes: int) -> Samples:
     """Checked, as tensors, in the order of values."""
-    features, labels = as_matrix(side.features), torch.as_tensor(side.labels).long().cpu()
+    features: Any = side.features if isinstance(side.features, Stored) else as_matrix(side.features)
+    labels = torch.as_tensor(side.labels).long().cpu()
     if labels.shape != (len(features),):
         raise DataError(
             f"{len(features)} samples with labels of shape {tuple(labels.shape)}: give one label for each sample"
@@ -242,6 +270,9 @@ def _ordered(side: Samples, num_classes: int) -> Samples:
             f"labels from {int(labels.min())} to {int(labels.max())} do not fit {num_classes} classes: "
             f"give labels in 0 .. {num_classes - 1}"
         )
+    if isinstance(features, Stored):
+        order = features.order()
+        return Samples(features, labels[order], side.probabilities, order)
     order = canonical(features)
     likely = None if side.probabilities is None else as_matrix(side.probabilities, "class probabilities")[order]
     return Samples(features[order], labels[order], likely)
@@ -249,6 +280,8 @@ def _ordered(side: Samples, num_classes: int) -> Samples:
 
 def _of_classes(side: Samples, members: Sequence[int]) -> Samples:
     kept = torch.isin(side.labels, torch.tensor(members))
+    if side.index is not None:
+        return Samples(side.features, side.labels[kept], side.probabilities, side.index[kept])
     likely = None if side.probabilities is None else side.probabilities[kept]
     return Samples(side.features[kept], side.labels[kept], likely)
 

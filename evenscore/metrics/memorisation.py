@@ -120,7 +120,10 @@ class Copied:
 
     def add(self, x: Tensor, labels: Tensor, numbers: Sequence[int]) -> None:
         """Judge some generated samples (n, ...) of classes ``labels`` (n,); ``numbers`` name them in the pairs."""
-        found = self.finder.pairs(x, labels, numbers)
+        self.take(self.finder.pairs(x, labels, numbers))
+
+    def take(self, found: Sequence[Pair]) -> None:
+        """Take in samples that were judged."""
         for pair in found:
             self.seen[pair.label] += 1
             self.copies[pair.label] += pair.is_copy

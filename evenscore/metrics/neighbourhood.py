@@ -25,9 +25,10 @@ from evenscore.errors import UsageError
 from evenscore.metrics.base import as_pair
 from evenscore.metrics.interval import SUBSAMPLED, Estimate, Resampling, stretched
 
-CHUNK = 1024
-PAIRS = 512
-"""About how many pairs of a point are kept for replicates, evenly chosen where it lies in more balls."""
+CHUNK, BLOCK = 1024, 2**20
+"""Rows of a block of distances, and its distances, at most."""
+PAIRS, TOTAL = 512, 2**20
+"""About how many pairs of a point are kept for replicates, and of all points, evenly chosen where there are more."""
 NAMES = ("precision", "recall", "density", "coverage")
 
 
@@ -127,35 +128,51 @@ def _inside(pairs: Pairs, balls: Tensor, radius: Tensor, points: Tensor) -> Tens
     return torch.bincount(pairs.point[held], weights=pairs.weight[held], minlength=len(points))
 
 
+def _step(columns: int) -> int:
+    """Rows of a block with so many columns."""
+    return min(CHUNK, max(1, BLOCK // columns))
+
+
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     return torch.addmm((a * a).sum(1, keepdim=True) + (b * b).sum(1), a, b.T, alpha=-2).clamp_min_(0)
 
 
 def _fellows(x: Tensor, widest: int) -> Near:
     """The nearest other rows of the own set; identical rows count, at distance 0."""
-    most = min(widest, len(x) - 1)
-    parts = []
-    for start in range(0, len(x), CHUNK):
-        square = _squares(x[start : start + CHUNK], x)
+    near, step = _none(len(x), min(widest, len(x) - 1)), _step(len(x))
+    for start in range(0, len(x), step):
+        square = _squares(x[start : start + step], x)
         square.diagonal(start).fill_(torch.inf)
-        parts.append(square.topk(most, largest=False))
-    return Near(torch.cat([p.indices for p in parts]), torch.cat([p.values for p in parts]))
+        _note(near, start, square)
+    return near
+
+
+def _none(rows: int, columns: int) -> Near:
+    """Room for what is found, taken at once: small pieces between large blocks would keep these from being used again."""
+    return Near(torch.empty(rows, columns, dtype=torch.int64), torch.empty(rows, columns, dtype=torch.float64))
+
+
+def _note(near: Near, start: int, square: Tensor) -> None:
+    """Write down the nearest columns of some rows."""
+    found = square.topk(near.place.shape[1], largest=False)
+    near.place[start : start + len(square)] = found.indices
+    near.square[start : start + len(square)] = found.values
 
 
 def _seen(balls: Tensor, points: Tensor, fellows: Near, k: int, most: int) -> Seen:
     """What the balls round ``balls`` (n,D) hold of ``points`` (m,D), and the ``most`` nearest points of each centre."""
     holding = torch.zeros(len(points), dtype=torch.int64)
-    pairs, near = [], []
-    for start in range(0, len(balls), CHUNK):
-        rows = slice(start, start + CHUNK)
+    pairs, near = [], _none(len(balls), min(most, len(points)))
+    step, each = _step(len(points)), min(PAIRS, -(-TOTAL // len(points)))
+    for start in range(0, len(balls), step):
+        rows = slice(start, start + step)
         square = _squares(balls[rows], points)
         holding += (square < fellows.square[rows, k - 1 : k]).sum(0)
-        near.append(square.topk(min(most, len(points)), largest=False))
+        _note(near, start, square)
         if fellows.square.shape[1] > k:
-            pairs.append(_thinned(square, fellows.square[rows, -1:], start, -(-PAIRS * len(square) // len(balls))))
-    nearest = Near(torch.cat([p.indices for p in near]), torch.cat([p.values for p in near]))
+            pairs.append(_thinned(square, fellows.square[rows, -1:], start, -(-each * len(square) // len(balls))))
     fields = zip(*pairs, strict=True) if pairs else [[torch.empty(0)]] * 4
-    return Seen(holding, nearest, Pairs(*(torch.cat(list(field)) for field in fields)))
+    return Seen(holding, near, Pairs(*(torch.cat(list(field)) for field in fields)))
 
 
 def _thinned(square: Tensor, widest: Tensor, start: int, most: int) -> Pairs:

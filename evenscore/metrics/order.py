@@ -20,4 +20,10 @@ def canonical(x: Tensor) -> Tensor:
 
 def at_most(x: Tensor, most: int, draws: torch.Generator) -> Tensor:
     """``x`` itself where it has no more than ``most`` rows, else so many of them, drawn without replacement."""
-    return x if len(x) <= most else x[torch.randperm(len(x), generator=draws)[:most].sort().values]
+    rows = some_of(len(x), most, draws)
+    return x if rows is None else x[rows]
+
+
+def some_of(n: int, most: int, draws: torch.Generator) -> Tensor | None:
+    """Which rows of ``n``, ascending: None for all where there are no more than ``most``, else drawn without replacement."""
+    return None if n <= most else torch.randperm(n, generator=draws)[:most].sort().values

@@ -124,6 +124,7 @@ def generate(
     device: str | torch.device = "cpu",
     sets: Tensor | None = None,
     guide: Guide | None = None,
+    turn: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Samples of the given labels, batch by batch, in order. The denoiser is moved to ``device``.
 
@@ -138,6 +139,7 @@ def generate(
         sets: (N,) the number of the set of each sample, those of a set together; None for samples on their own. A batch
             holds whole sets, and is larger than ``batch_size`` only when one set is.
         guide: wraps the denoiser of each batch, after classifier-free guidance.
+        turn: (r, n): of every n batches the one at place r is made, for processes that share the work.
 
     Raises:
         UsageError: labels out of range, indices or sets that do not match them, an empty batch size, or a sampler for
@@ -154,16 +156,16 @@ def generate(
             f"a label lies outside 0 .. {denoiser.num_classes}: give classes of the model, or its null label"
         )
     _check_kind(denoiser, sampler, targets, guide)
-    groups = torch.arange(len(targets)) if sets is None else sets.cpu()
-    parts = _parts(groups, len(targets), batch_size)
+    parts = _parts(None if sets is None else sets.cpu(), len(targets), batch_size)
     base = denoiser if sampler == ONE_STEP else ClassifierFree(denoiser, sampler.guidance, sampler.interval)
     guided = base.to(device)
     wrap: Guide = (lambda base, rows: base) if guide is None else guide
 
     def batches() -> Iterator[Batch]:
-        for part in parts:
-            place, rows = tuple(int(i) for i in numbers[part]), groups[part].to(device)
-            final = wrap(guided, rows)
+        for part in parts[turn[0] :: turn[1]]:
+            place = tuple(int(i) for i in numbers[part])
+            rows = torch.arange(part.start, part.stop) if sets is None else sets[part]
+            final = wrap(guided, rows.to(device))
             with evaluation(final), torch.inference_mode():
                 x = _solve(final, targets[part].to(device), SampleNoise(seed, place), sampler, torch.device(device))
             yield Batch(place, targets[part], x.cpu().clone())
@@ -189,12 +191,14 @@ def _check_kind(denoiser: Denoiser, sampler: Sampler, labels: Tensor, guide: Gui
         raise UsageError("a one-step generator knows no null label: give classes of the model")
 
 
-def _parts(sets: Tensor, count: int, batch_size: int) -> list[slice]:
+def _parts(sets: Tensor | None, count: int, batch_size: int) -> list[slice]:
     """Batches as slices, of whole sets, of at most ``batch_size`` samples where a set allows it.
 
     Raises:
         UsageError: another number of sets than of samples, or a set that is scattered.
     """
+    if sets is None:
+        return [slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     if len(sets) != count:
         raise UsageError(f"{len(sets)} set numbers were given for {count} labels: give one for each label")
     runs, sizes = torch.unique_consecutive(sets, return_counts=True)

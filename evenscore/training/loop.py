@@ -2,13 +2,15 @@
 
 Law: step k draws its batch, noise and dropout from (seed, k) only; weights, averages, optimiser state and what the
 objective remembers are saved exactly. So the same command given again after any interruption ends with bit for bit the
-weights of the uninterrupted run, and the same best checkpoint, on the same machine and with a budget in steps.
+weights of the uninterrupted run, and the same best checkpoint, on the same machine and with a budget in steps. Several
+processes share the rows of every batch (:mod:`evenscore.ranks`): the losses are those of one process, up to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +28,7 @@ from evenscore.games.base import make_game
 from evenscore.objectives import Noised, drop_labels, noised
 from evenscore.objectives.levels import draw_times
 from evenscore.random import derive_seed, generator, seeded_layers
+from evenscore.ranks import current
 from evenscore.run import DataCard, Run, load_prefixed
 from evenscore.training.class_moments import class_moments
 from evenscore.training.criterion import HELD_OUT, Best, Criterion
@@ -39,10 +42,12 @@ from evenscore.training.optimise import (
     load_optimiser,
     make_optimiser,
     optimiser_tensors,
+    sum_gradients,
 )
 from evenscore.training.preview import save_preview
 from evenscore.training.rescue import rate_factor, require_sound, rescued
 from evenscore.training.resolve import chosen, resolve
+from evenscore.training.shared import require_rows, require_shareable, sharing
 from evenscore.training.stepper import Progress, Stepper
 
 
@@ -62,16 +67,20 @@ def train(
         DataError: the disk is full.
         Diverged: it diverges, and :mod:`~evenscore.training.rescue` has been tried.
     """
-    card = DataCard.of(data)
+    card, ranks = DataCard.of(data), current()
+    require_rows(config.batch_size, ranks)
+    require_shareable(config.objective, ranks)
     found = Run.exists(out)
-    run = Run.open(out) if found else Run.create(out, resolve(config, data), card)
+    ranks.lead(lambda: None if found else Run.create(out, resolve(config, data), card))
+    run = Run.open(out)
     words = "" if found else chosen(config, run.config)
-    with run.lock():
+    with ExitStack() as held:
+        ranks.lead(lambda: held.enter_context(run.lock()))
         run = run.adopt(config, card)
 
         def start(rescues: int) -> Trainer:
             trainer = Trainer(run, data, stop, rescues)
-            run.keep()
+            ranks.lead(run.keep)
             return trainer
 
         for progress in rescued(start):
@@ -80,7 +89,7 @@ def train(
 
 
 class Trainer(Stepper):
-    """One training run in this process."""
+    """One training run in this process, alone or with others."""
 
     def __init__(self, run: Run, data: Dataset, stop: Callable[[], bool] = lambda: False, rescues: int = 0) -> None:
         super().__init__(run, run.config, stop, rescues)
@@ -90,6 +99,7 @@ class Trainer(Stepper):
         with seeded_layers(derive_seed(self.config.seed, "weights")):
             self.model = run.equipped()
         self.model.to(self.device).train()
+        self.denoiser = sharing(self.model, self.ranks)
         self.average = AveragedWeights(self.model, self.config.ema)
         ready(self.model, self.config)
         self.feed = Feed(data, self.device)
@@ -119,6 +129,7 @@ class Trainer(Stepper):
         first = self.step * self.config.accumulate
         for part in range(self.config.accumulate):
             self._accumulate(first + part)
+        sum_gradients(self.model, self.ranks)
         self._require_finite(clip_gradients(self.model, self.config.clip))
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -130,13 +141,14 @@ class Trainer(Stepper):
         """Forward and backward pass of one batch."""
         random = generator(self.config.seed, "batch", draw)
         denoiser, batch = self._batch(draw, random)
-        with seeded_layers(derive_seed(self.config.seed, "layers", draw)), self._autocast():
+        with seeded_layers(derive_seed(self.config.seed, "layers", draw, *self.ranks.key)), self._autocast():
             terms = self.game(denoiser, batch, self.labels, random)
         loss = torch.stack(list(terms.values())).sum(0)
         total = loss.mean() / self.config.accumulate
         total.backward()  # type: ignore[no-untyped-call]
         self.meter.add(batch.y, loss.detach())
         self.memory = dict(self.objective.learn(self.memory, batch, terms, self.labels))
+        self.ranks.copy(list(self.memory.values()))
         self.losses.append(total.detach())
 
     def _require_finite(self, norm: Tensor) -> None:
@@ -158,8 +170,8 @@ class Trainer(Stepper):
         moved = [self.feed.move(v) for v in (x0, y, y_in, t, eps)]
         batch = replace(noised(self.model.process, *moved), progress=self.fraction, memory=self.memory)
         if self.augmentation.name == "none":
-            return self.model, batch
-        return Conditioned(self.model, extra.to(self.device)), batch
+            return self.denoiser, batch
+        return Conditioned(self.denoiser, extra.to(self.device)), batch
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
@@ -185,16 +197,19 @@ class Trainer(Stepper):
         average = cast(Preconditioned, self.average.module)
         probe = probe_loss(average, self.data, self.config)
         found = self.criterion.measure(average, self.config) if self.criterion.kind == HELD_OUT else probe
-        require_sound(found.mean, self.best.value, self.step)
+        mean = self.ranks.of_first(found.mean)
+        require_sound(mean, self.best.value, self.step)
         if self.config.steps is None or self.is_regular or self.fraction >= 1:
-            self.best = self.best.or_better(found.mean, self.step)
+            self.best = self.best.or_better(mean, self.step)
         record: dict[str, Any] = {"step": self.step, "probe": probe.mean, "probe_by_class": probe.by_class}
         if self.criterion.kind == HELD_OUT:
             record |= {"held_out": found.mean, "held_out_by_class": found.by_class}
         record["criterion"] = self.criterion.words
         if self.best.step:
             record |= {"best_step": self.best.step, "best": self.best.value}
-        return record | self.watch(average, self.fraction, self.memory, self.seconds)
+        return (
+            record if not self.ranks.first else record | self.watch(average, self.fraction, self.memory, self.seconds)
+        )
 
     def draw_preview(self, path: Path) -> None:
         """A few samples of each class, of the averaged weights."""

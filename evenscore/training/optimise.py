@@ -17,6 +17,7 @@ from evenscore.configuration import TrainConfig
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import CheckpointError, shown
 from evenscore.networks.players import parameter_groups
+from evenscore.ranks import Ranks
 
 STEP, KEPT = "step", ("step", "exp_avg", "exp_avg_sq")
 """What the optimiser keeps of a parameter: steps taken, and the moments of its gradient."""
@@ -49,6 +50,22 @@ def make_optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         module.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
+
+
+def sum_gradients(module: nn.Module, ranks: Ranks) -> None:
+    """Add up over the processes what each found of the gradient; a parameter that none moved keeps none.
+
+    The loss is that of the whole batch in every process (see :mod:`evenscore.networks.divided`): a sum, not a mean.
+    """
+    if ranks.size == 1:
+        return
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    moved = torch.tensor([float(p.grad is not None) for p in parameters])
+    ranks.add([moved])
+    chosen = [p for p, count in zip(parameters, moved.tolist(), strict=True) if count]
+    for p in chosen:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    ranks.add([p.grad for p in chosen if p.grad is not None])
 
 
 def clip_gradients(module: nn.Module, limit: float) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from evenscore.checkpoint import Checkpoint, checkpoint_name, complete, load_checkpoint, pointed, save_checkpoint
 from evenscore.errors import CheckpointError, Diverged, RunError
+from evenscore.ranks import current
 from evenscore.run import Run
 from evenscore.training.meters import ClassMeter
 from evenscore.training.rescue import rate_factor, sentence
@@ -83,6 +84,7 @@ class Stepper(ABC):
 
     def __init__(self, run: Run, schedule: Schedule, stop: Callable[[], bool], rescues: int) -> None:
         self.run, self.schedule, self.stop, self.rescues = run, schedule, stop, rescues
+        self.ranks = current()
         self.meter = ClassMeter(run.card.labels)
         self.step, self.seconds, self.drawn = 0, 0.0, 0
         self.reported = 0.0
@@ -150,14 +152,14 @@ class Stepper(ABC):
         while self.fraction < 1:
             started = time.monotonic()
             lr = self.one_step()
-            self.seconds += time.monotonic() - started
+            stop, due = self._agree(started, saved)
             self.shown = self.meter.mean(), self.meter.by_group()
             self._report(lr)  # before saving: what a checkpoint counts as done is in the log
-            if self.stop():
+            if stop:
                 self.save()
                 yield self.progress("stopped", lr)
                 return
-            if self.is_regular or time.monotonic() - saved > SAVE_SECONDS:
+            if due:
                 self.save()
                 saved = time.monotonic()
                 yield self.progress("saved", lr)
@@ -166,6 +168,15 @@ class Stepper(ABC):
         if pointed(self.run.checkpoints, "last") != checkpoint_name(self.step):
             self.save()
         yield self.progress("done", 0.0)
+
+    def _agree(self, started: float, saved: float) -> tuple[bool, bool]:
+        """Count the time of a step, by the first process's clock; whether any is asked to stop, and whether to save."""
+        now, mine = time.monotonic(), float(self.ranks.first)
+        spent, stop, late = self.ranks.total(
+            mine * (now - started), float(self.stop()), mine * (now - saved > SAVE_SECONDS)
+        )
+        self.seconds += spent
+        return stop > 0, self.is_regular or late > 0
 
     def progress(self, event: str, lr: float) -> Progress:
         """The state as it is shown to people."""
@@ -177,10 +188,9 @@ class Stepper(ABC):
         if self.fraction < 1 and self.fraction - self.reported < 1 / REPORTS:
             return
         self.reported = self.fraction
-        self.run.log(
-            {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean(), "lr": lr}
-            | {"by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
-        )
+        record: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3), "loss": self.meter.mean()}
+        record |= {"lr": lr, "by_group": self.meter.by_group(), "by_class": self.meter.by_class()}
+        self.ranks.lead(lambda: self.run.log(record))
         self.meter.reset()
 
     def save(self) -> None:
@@ -191,6 +201,9 @@ class Stepper(ABC):
             DataError: the disk is full.
         """
         record = self.record()
+        self.ranks.lead(lambda: self._write(record))
+
+    def _write(self, record: Mapping[str, Any]) -> None:
         self._preview()
         state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, "rescues": self.rescues}
         self.run.log(record)
@@ -212,7 +225,7 @@ class Stepper(ABC):
         """
         folder = self.run.checkpoints
         if pointed(folder, "last") is None and not complete(folder):
-            self.run.forget_after(0, max(0, self.rescues - 1))
+            self.ranks.lead(lambda: self.run.forget_after(0, max(0, self.rescues - 1)))
             return
         checkpoint = load_checkpoint(folder)
         self.take_tensors(checkpoint.tensors)
@@ -222,7 +235,7 @@ class Stepper(ABC):
                 f"{self.run.path} has {self.step} steps already, {self.schedule.steps} were asked: ask for more"
             )
         self.reported = self.fraction
-        self.run.forget_after(self.step, max(before, self.rescues - 1))
+        self.ranks.lead(lambda: self.run.forget_after(self.step, max(before, self.rescues - 1)))
         self.rescues = max(before, self.rescues)
 
     def _take_state(self, state: Mapping[str, Any]) -> int:
@@ -244,5 +257,6 @@ class Stepper(ABC):
         """Write down that the run was taken back to here."""
         words = sentence(failed, self.step, self.rescues)
         rate = rate_factor(self.rescues)
-        self.run.log({"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words})
+        record = {"step": self.step, "rescues": self.rescues, "rate": rate, "failed": failed.step, "text": words}
+        self.ranks.lead(lambda: self.run.log(record))
         return replace(self.progress("rolled back", 0.0), text=words)

@@ -35,6 +35,7 @@ LAYERS = (
         "report",
         "run",
         "sampling",
+        "shards",
         "sklearn",
         "training",
         "vectors",
@@ -42,7 +43,7 @@ LAYERS = (
     ),
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers", "tables"),
     ("denoisers",),
-    ("confined", "kernel", "labels", "networks", "prediction", "process", "reading", "records"),
+    ("confined", "kernel", "labels", "networks", "prediction", "process", "ranks", "reading", "records"),
     ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]

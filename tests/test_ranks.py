@@ -1,0 +1,201 @@
+"""Several processes that share a job: what they make is what one makes, and a failure of one is not waited for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evenscore import Run, Sampler, TrainConfig, load, train
+from evenscore.balancing import BalanceConfig, balance
+from evenscore.checkpoint import load_checkpoint
+from evenscore.cli import main
+from evenscore.evaluation import Settings, evaluate, of_run
+from evenscore.features import Cache
+from evenscore.ranks import ALONE, Elsewhere, Ranks, elsewhere, require_alone
+from evenscore.sampling.files import SampleJob, sample_files
+from evenscore.training.shared import require_rows, require_shareable
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = "digits:factor=50"
+SETTINGS: dict[str, Any] = {
+    "network": "tiny",
+    "batch_size": 17,
+    "previews": 0,
+    "precision": "float32",
+    "memory_format": "channels_last",
+    "dropout": 0.0,
+    "cooldown": 0.0,
+}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "mutual": {"objective": "mutual", "rows": 0.5, "augmentation": "crop-shift"},
+    "worst-class": {"objective": "worst-class", "step": 0.5, "accumulate": 2},
+}
+WORK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.test_ranks import everything
+everything(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+def config(name: str, steps: int) -> TrainConfig:
+    return TrainConfig.from_mapping({**SETTINGS, **OBJECTIVES[name], "steps": steps, "checkpoint_every": 4})
+
+
+def everything(out: Path, steps: int) -> None:
+    """All shared work, into a folder."""
+    data = load(DATA)
+    for name in OBJECTIVES:
+        list(train(data, out / name, config(name, steps)))
+    run = Run.open(out.parent / "given")
+    sampler = Sampler("ddim", nfe=2)
+    for form in ("png", "npz", "webdataset"):
+        job = SampleJob((7,) * 10, sampler, format=form, batch_size=16, per_shard=20)
+        list(sample_files(run, out / form, job))
+    made = BalanceConfig(
+        9, run.path, sampler=Sampler("ddim", nfe=2), batch_size=8, tries=1, format="webdataset", per_shard=20
+    )
+    list(balance(data, out / "balanced", made))
+    settings = Settings("pixels", ("frechet", "kernel", "copies"), replicates=10)
+    found = evaluate(of_run(run, 25, sampler, 0), data, settings, cache=Cache(out / "cache"))
+    rank = os.environ.get("RANK", "0")
+    (out / f"figures-{rank}.json").write_text(json.dumps(found.measured.whole, default=vars))
+    (out / f"pairs-{rank}.json").write_text(json.dumps(found.memorisation, default=vars))
+
+
+def launch(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start two processes with one thread each."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """The images, shards, archives and metadata below a folder."""
+    kinds = (".png", ".tar", ".npz", ".jsonl", ".json")
+    found = sorted(path for path in root.rglob("*") if path.suffix in kinds and not path.name.startswith("."))
+    return {str(path.relative_to(root)): path.read_bytes() for path in found if ".evenscore" not in path.parts}
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    return dict(load_checkpoint(run / "checkpoints").tensors)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What one process makes, and what two do; the runs of two have half of the steps."""
+    root = tmp_path_factory.mktemp("ranks")
+    list(train(load(DATA), root / "given", TrainConfig.from_mapping({**SETTINGS, "steps": 20})))
+    one, two = root / "one", root / "two"
+    one.mkdir()
+    two.mkdir()
+    script = root / "work.py"
+    script.write_text(WORK.format(root=str(ROOT)))
+    process = launch([str(script), str(two), "4"], root)
+    everything(one, 8)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err[-2000:]
+    return one, two
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_training_goes_on_with_another_number_of_processes_to_the_losses_of_one(
+    places: tuple[Path, Path], name: str
+) -> None:
+    one, two = (place / name for place in places)
+    assert Run.open(two).records()[-1]["step"] == 4
+    list(train(load(DATA), two, config(name, 8)))
+    losses = [[r["loss"] for r in Run.open(run).records() if "loss" in r] for run in (one, two)]
+    assert len(losses[0]) == 8
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    mine, theirs = tensors(one), tensors(two)
+    assert mine.keys() == theirs.keys()
+    assert ("memory.log_weights" in mine) == (name == "worst-class")
+    for key, value in mine.items():
+        torch.testing.assert_close(theirs[key], value, rtol=1e-3, atol=2e-5, msg=key)
+
+
+def test_samples_and_balanced_sets_are_those_of_one_process(places: tuple[Path, Path]) -> None:
+    for part in ("png", "npz", "webdataset", "balanced"):
+        one, two = (files(place / part) for place in places)
+        assert one == two, part
+        assert len(one) > 0
+    assert len(files(places[0] / "png")) == 71
+
+
+def test_every_process_finds_the_figures_of_one(places: tuple[Path, Path]) -> None:
+    one, two = places
+    for kind in ("figures", "pairs"):
+        expected = (one / f"{kind}-0.json").read_text()
+        assert [(two / f"{kind}-{rank}.json").read_text() for rank in (0, 1)] == [expected] * 2
+        assert "value" in expected or "share" in expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_signal_to_one_process_stops_both_with_a_checkpoint(tmp_path: Path) -> None:
+    settings = [word for key, value in SETTINGS.items() if key != "network" for word in ("--set", f"{key}={value}")]
+    arguments = ["train", DATA, "--out", "run", "--steps", "1000000", "--network", "tiny", *settings]
+    writer = "import os,sys; open(f'pid-{os.environ[\"RANK\"]}', 'w').write(str(os.getpid())); "
+    (tmp_path / "start.py").write_text(writer + "from evenscore.cli import main; main(sys.argv[1:])")
+    process = launch(["start.py", *arguments], tmp_path)
+    log = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (log.is_file() and (tmp_path / "pid-1").is_file()):
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGTERM)
+    _, err = process.communicate(timeout=300)
+    assert "the same command goes on from here" in err
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*.safetensors"))
+
+
+def test_shares_are_as_equal_as_can_be_and_cover_all_rows() -> None:
+    for n, size in ((7, 2), (8, 3), (2, 2), (1, 3)):
+        rows = [list(range(n))[Ranks(rank, size).share(n)] for rank in range(size)]
+        assert [i for part in rows for i in part] == list(range(n))
+        assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+def test_alone_nothing_is_exchanged() -> None:
+    value = torch.ones(3)
+    ALONE.add([value])
+    ALONE.copy([value])
+    assert value.tolist() == [1, 1, 1]
+    assert ALONE.total(2.0, 3.0) == (2.0, 3.0)
+    assert ALONE.contents(b"x") == [b"x"]
+    assert ALONE.lead(lambda: 5) == 5
+    assert ALONE.key == ()
+
+
+def test_what_cannot_be_shared_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        Exception, match="batch_size=1 cannot be shared by 2 processes: give at least one sample for each"
+    ):
+        require_rows(1, Ranks(0, 2))
+    coral = TrainConfig.from_mapping({"objective": "coral", "steps": 1}).objective
+    require_shareable(coral, ALONE)
+    with pytest.raises(UsageError, match="Coral looks inside the network, and 2 processes share only what it says"):
+        require_shareable(coral, Ranks(0, 2))
+    require_alone("evenscore compare")
+    for key, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", DATA])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(
+        "evenscore (process 1): evenscore inspect works in one process, and 2 were started: leave torchrun"
+    )
+    assert isinstance(elsewhere(), Elsewhere)
+    assert "another process of this job has failed or ended: see what it said" in str(elsewhere())
