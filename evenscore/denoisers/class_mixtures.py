@@ -1,7 +1,7 @@
 """A mixture of laws in closed form for each class of vectors, and its exact denoiser.
 
-Class k is the mixture, by shares, of some laws of :class:`~evenscore.denoisers.class_kernels.ClassKernels`: Gaussians, or smoothed
-bootstraps of the rows.
+Class k is the mixture, by shares, of some laws of :class:`~evenscore.denoisers.class_kernels.ClassKernels`: Gaussians,
+or smoothed bootstraps of the rows.
 
     p_t(x | k) = sum_j w_j p_t(x | j),      x0(x_t) = sum_j p(j | x_t) x0_j(x_t)        (j among the laws of class k)
 

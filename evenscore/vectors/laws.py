@@ -1,8 +1,8 @@
 """The law in closed form of each class: a Gaussian, a Gaussian mixture, or a smoothed bootstrap of its rows.
 
-Law: of a Gaussian, mixtures of growing numbers of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the first is
-taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a Gaussian exactly. A
-class with fewer than :data:`ROWS` rows for each of two parts is no mixture.
+Law: of a Gaussian, mixtures of growing numbers of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the first
+is taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a
+Gaussian exactly. A class with fewer than :data:`ROWS` rows for each of two parts is no mixture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evenscore.denoisers.class_kernels import ClassKernels
 from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.process import Process
 from evenscore.vectors.kernels import MANY, Chosen, centres_of, choose, first_near, left_out, some_rows
-from evenscore.vectors.mixtures import Mixture, fit_mixture
+from evenscore.vectors.mixtures import fit_mixture
 from evenscore.vectors.shrink import FOLDS, class_covariance, class_means, common_covariance, folds
 
 PARTS = (2, 4, 8, 16, 32)
@@ -60,23 +60,26 @@ def fit_laws(
         owners += [k] * max(1, number)
         near += [0.0 if number else how.share] * max(1, number)
         centres += [centres_of(mine, seed, k)] * max(1, number)
-    weights, all_means, covariances = (
-        torch.cat([getattr(one, name) for one in found]) for name in ("weights", "means", "covariances")
-    )
+    weights, centre, covariances = (torch.cat(each) for each in zip(*found, strict=True))
     shares = torch.tensor(near, dtype=torch.float64)
     size = torch.tensor([len(mine) for mine in rows] if counts is None else list(counts), dtype=torch.float64)
-    kernels = ClassKernels(process, all_means, covariances, centres, shares, weights)
+    kernels = ClassKernels(process, centre, covariances, centres, shares, weights)
     return ClassMixtures(kernels, torch.tensor(owners), weights, size)
 
 
-def _plain(rows: Tensor, mean: Tensor, common: Tensor, how: Chosen) -> Mixture:
+Laws = tuple[Tensor, Tensor, Tensor]
+"""Weights (J,), means (J, D) and covariances (J, D, D) of the laws of a class."""
+
+
+def _plain(rows: Tensor, mean: Tensor, common: Tensor, how: Chosen) -> Laws:
     """The one law of a class that is no mixture: its mean and its covariance."""
-    return Mixture(torch.ones(1, dtype=torch.float64), mean[None], _covariance(rows, common, how)[None])
+    return torch.ones(1, dtype=torch.float64), mean[None], _covariance(rows, common, how)[None]
 
 
-def _mixed(rows: Tensor, common: Tensor, how: Chosen, parts: int, seed: int, k: int) -> Mixture:
+def _mixed(rows: Tensor, common: Tensor, how: Chosen, parts: int, seed: int, k: int) -> Laws:
     some = some_rows(rows, MOST, seed, k)
-    return fit_mixture(some, parts, _covariance(some, common, how), WEIGHT * rows.shape[1], seed)
+    found = fit_mixture(some, parts, _covariance(some, common, how), WEIGHT * rows.shape[1], seed)
+    return found.weights, *found.laws()
 
 
 def _covariance(rows: Tensor, common: Tensor, how: Chosen) -> Tensor:
@@ -95,10 +98,12 @@ def parts_of(rows: Tensor, common: Tensor, how: Chosen, seed: int, k: int, parts
         k: number of the class.
         parts: numbers that are tried, growing.
     """
+    if not parts or len(rows) < ROWS * parts[0]:
+        return 0
     judged = some_rows(rows, JUDGED, seed, k)
     pairs = list(islice(folds(len(judged), seed, "parts", k), 1 if len(judged) >= MANY else FOLDS))
     data = [(judged[kept], judged[out]) for kept, out in pairs]
-    tried = [number for number in parts if ROWS * number <= min(len(kept) for kept, _ in data)] if len(rows) > 1 else []
+    tried = [number for number in parts if ROWS * number <= min(len(kept) for kept, _ in data)]
     if not tried:
         return 0
     constant = -0.5 * rows.shape[1] * math.log(2 * math.pi)
