@@ -18,7 +18,7 @@ def markdown(values: Mapping[str, Any]) -> str:
     for classifier in CLASSIFIERS:
         for score in SCORES:
             parts += [f"### {classifier.capitalize()}, {score}", "", *cases(values["cases"], classifier, score), ""]
-    parts += ["### Seconds to resample (median over seeds)", "", *seconds(values["cases"]), ""]
+    parts += ["### CPU seconds to resample, one thread (median over seeds)", "", *seconds(values["cases"]), ""]
     return "\n".join([*parts, *notes(values["cases"])]).rstrip() + "\n"
 
 

@@ -122,14 +122,14 @@ class ClassKernels(Denoiser):
             noise = SampleNoise(seed, indices[rows])((self.shape[0] + 1,)).double()
             for k in sorted(set(y[rows].tolist())):
                 mine = (y[rows] == k).nonzero()[:, 0]
-                out[start + mine] = self._draw(k, noise[mine])
+                out[start + mine] = self.drawn(k, torch.special.ndtr(noise[mine, 0]), noise[mine, 1:])
         return out
 
-    def _draw(self, k: int, noise: Tensor) -> Tensor:
+    def drawn(self, k: int, place: Tensor, noise: Tensor) -> Tensor:
+        """Clean vectors (b, D) of class k from uniform numbers (b,), which choose a centre, and normal noise (b, D)."""
         centres, share = self.centres(k), self.shares[k]
-        place = torch.special.ndtr(noise[:, 0])
         chosen = (place * len(centres)).long().clamp_max(len(centres) - 1)
-        spread = (self.variances[k] * (1 - share.square())).sqrt() * noise[:, 1:]
+        spread = (self.variances[k] * (1 - share.square())).sqrt() * noise
         return self.means[k] + (share * centres[chosen] + spread) @ self.axes[k].T
 
     def _of(self, k: int, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from evenscore.data import Dataset
 from evenscore.denoisers.base import Denoiser
-from evenscore.denoisers.class_kernels import ClassKernels
 from evenscore.objectives import noised
 from evenscore.objectives.base import per_sample
 from evenscore.objectives.levels import draw_times
@@ -85,7 +84,7 @@ def train_network(
 
 
 @torch.no_grad()
-def weigh(base: ClassKernels, network: Denoiser, x: Tensor, y: Tensor, seed: int, draws: int = DRAWS) -> Tensor:
+def weigh(base: Denoiser, network: Denoiser, x: Tensor, y: Tensor, seed: int, draws: int = DRAWS) -> Tensor:
     """Weights (K,) of the network for each class, from rows (n, D) float64 and labels (n,) that neither has seen."""
     weights = torch.zeros(base.num_classes, dtype=torch.float64)
     for k in sorted(set(y.tolist())):
@@ -95,7 +94,7 @@ def weigh(base: ClassKernels, network: Denoiser, x: Tensor, y: Tensor, seed: int
     return weights
 
 
-def _losses(base: ClassKernels, network: Denoiser, rows: Tensor, k: int, random: torch.Generator) -> Tensor:
+def _losses(base: Denoiser, network: Denoiser, rows: Tensor, k: int, random: torch.Generator) -> Tensor:
     """Denoising losses (weights, n) of the mixtures on one noisy version of the rows (n, D) of class k."""
     y = torch.full((len(rows),), k, dtype=torch.int64)
     spread = float(torch.as_tensor(network.data_std).mean())

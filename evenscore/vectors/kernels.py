@@ -1,4 +1,4 @@
-"""Fitting the law in closed form of each class: its moments, and how far it keeps to its own rows.
+"""The law of one mean of a class: the weight of the common covariance, and how near it keeps to its own rows.
 
 Law: the share a of :class:`~evenscore.denoisers.class_kernels.ClassKernels` and the weight nu of the common
 covariance are those of the greatest likelihood of left-out rows of the class, the smallest share being taken that is
@@ -16,17 +16,15 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from evenscore.denoisers.class_kernels import ClassKernels
-from evenscore.process import Process
 from evenscore.random import generator
-from evenscore.vectors.shrink import FOLDS, class_covariance, class_means, common_covariance, folds
+from evenscore.vectors.shrink import FOLDS, class_covariance, folds
 
 SHARES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 WEIGHTS = (1e-5, 1e-3, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 """Weights nu that are tried, in units of D."""
 LEAST = 6
 ERRORS, GAIN = 2.0, 0.02
-"""A larger share has to gain more than so many standard errors, and more nats a row."""
+"""A law that is later in its order has to gain more than so many standard errors, and more nats a row."""
 CENTRES = 2000
 """Centres of a class, at most; drawn from its rows where there are more."""
 JUDGED = 2500
@@ -43,36 +41,12 @@ class Chosen:
     weight: float
 
 
-def fit_kernels(
-    samples: Sequence[Tensor], process: Process, seed: int, counts: Sequence[int] | None = None
-) -> ClassKernels:
-    """The laws of some classes.
-
-    Args:
-        samples: (n_k, D) rows of each class, n_k at least 1.
-        process: noise process.
-        seed: of folds and of centres.
-        counts: weights of the classes under the null label; their numbers of rows when None.
-    """
-    rows = [part.double() for part in samples]
-    common = common_covariance(rows, seed)
-    means = class_means(rows, common)
-    chosen = [choose(part, common, seed, k) for k, part in enumerate(rows)]
-    covariances, centres = [], []
-    for part, how, k in zip(rows, chosen, range(len(rows)), strict=True):
-        rest = part - part.mean(0)
-        covariances.append(class_covariance(rest.T @ rest, len(part) - 1, common, how.weight))
-        centres.append(_some(part - part.mean(0), CENTRES, seed, k))
-    shares = torch.tensor([how.share for how in chosen], dtype=torch.float64)
-    weights = torch.tensor([len(part) for part in rows] if counts is None else list(counts), dtype=torch.float64)
-    return ClassKernels(process, means, torch.stack(covariances), centres, shares, weights)
-
-
-def _some(rest: Tensor, most: int, seed: int, k: int) -> Tensor:
-    """At most ``most`` of the rows (n, D), moved to mean 0."""
-    if len(rest) <= most:
+def centres_of(rows: Tensor, seed: int, k: int) -> Tensor:
+    """At most :data:`CENTRES` of the rows (n, D) of class k, moved to mean 0."""
+    rest = rows - rows.mean(0)
+    if len(rest) <= CENTRES:
         return rest
-    part = rest[torch.randperm(len(rest), generator=generator(seed, "centres", k))[:most]]
+    part = rest[torch.randperm(len(rest), generator=generator(seed, "centres", k))[:CENTRES]]
     return part - part.mean(0)
 
 
@@ -81,35 +55,35 @@ def choose(rows: Tensor, common: Tensor, seed: int, k: int) -> Chosen:
     size = rows.shape[1]
     if len(rows) < LEAST:
         return Chosen(0.0, float(size))
-    judged = _some_rows(rows, JUDGED, seed, k)
+    judged = some_rows(rows, JUDGED, seed, k)
     number = 1 if len(judged) >= MANY else FOLDS
     pairs = islice(folds(len(judged), seed, "kernels", k), number)
     parts = [(judged[kept], judged[out]) for kept, out in pairs]
     weights = [size * factor for factor in WEIGHTS]
-    totals = [sum(float(_left_out(*part, common, weight, (0.0,)).sum()) for part in parts) for weight in weights]
+    totals = [sum(float(left_out(*part, common, weight, (0.0,)).sum()) for part in parts) for weight in weights]
     weight = weights[totals.index(max(totals))]
-    scores = torch.cat([_left_out(*part, common, weight, SHARES) for part in parts], dim=1)
-    return Chosen(_least_share(scores), weight)
+    scores = torch.cat([left_out(*part, common, weight, SHARES) for part in parts], dim=1)
+    return Chosen(SHARES[first_near(scores)], weight)
 
 
-def _some_rows(rows: Tensor, most: int, seed: int, k: int) -> Tensor:
+def some_rows(rows: Tensor, most: int, seed: int, k: int) -> Tensor:
+    """At most ``most`` of the rows (n, D) of class k."""
     if len(rows) <= most:
         return rows
     return rows[torch.randperm(len(rows), generator=generator(seed, "judged", k))[:most]]
 
 
-def _least_share(scores: Tensor) -> float:
-    """The smallest share that is not clearly behind the best, from log-likelihoods (shares, rows)."""
+def first_near(scores: Tensor) -> int:
+    """The number of the first law that is not clearly behind the best, from log-likelihoods (laws, rows)."""
     best = int(scores.mean(1).argmax())
-    for i, share in enumerate(SHARES):
+    for i in range(best):
         behind = scores[best] - scores[i]
-        allowed = max(GAIN, ERRORS * float(behind.std()) / math.sqrt(len(behind)))
-        if i == best or float(behind.mean()) <= allowed:
-            return share
-    return SHARES[best]
+        if float(behind.mean()) <= max(GAIN, ERRORS * float(behind.std()) / math.sqrt(len(behind))):
+            return i
+    return best
 
 
-def _left_out(kept: Tensor, out: Tensor, common: Tensor, weight: float, shares: Sequence[float]) -> Tensor:
+def left_out(kept: Tensor, out: Tensor, common: Tensor, weight: float, shares: Sequence[float]) -> Tensor:
     """Log-likelihoods (shares, m), up to a constant, of the rows ``out`` (m, D) under the law of ``kept`` (n, D)."""
     mean = kept.mean(0)
     rest = kept - mean

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from evenscore.configuration import TrainConfig
 from evenscore.denoisers.base import Denoiser
-from evenscore.denoisers.class_kernels import ClassKernels
+from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.denoisers.corrected import Corrected
 from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.likelihood import Likelihood, log_prob
@@ -27,7 +27,7 @@ from evenscore.process import PROCESSES
 from evenscore.run import DataCard
 from evenscore.sampling import generate
 from evenscore.vectors.correction import Split, Tell, split, train_network, weigh
-from evenscore.vectors.kernels import fit_kernels
+from evenscore.vectors.laws import fit_laws
 from evenscore.vectors.settings import LARGE, FitSettings
 
 BATCH = 2048
@@ -60,7 +60,7 @@ class VectorModel:
         trained: the network, None when none was trained.
     """
 
-    base: ClassKernels
+    base: ClassMixtures
     weights: Tensor
     trained: Trained | None = None
 
@@ -118,7 +118,7 @@ def fit_vectors(
     classes = range(len(names)) if wanted is None else wanted
     counts = np.bincount(labels, minlength=len(names))
     process = PROCESSES["vp"]()
-    base = fit_kernels(_by_class(vectors, labels, len(names)), process, how.seed)
+    base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed)
     large = any(counts[k] >= LARGE for k in classes)
     none = torch.zeros(len(names), dtype=torch.float64)
     if how.correction == "never" or (how.correction == "auto" and not large):
@@ -127,7 +127,7 @@ def fit_vectors(
     trained = _train(vectors, labels, names, parts, how, tell)
     if not len(parts.out):
         return VectorModel(base, none, trained)
-    apart = fit_kernels(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed)
+    apart = fit_laws(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed)
     rows, y = torch.from_numpy(vectors[parts.out]), torch.from_numpy(labels[parts.out])
     return VectorModel(base, weigh(apart, trained.denoiser, rows, y, how.seed), trained)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evenscore import records
 from evenscore.configuration import TrainConfig
-from evenscore.denoisers.class_kernels import ClassKernels
+from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.process import PROCESSES
 from evenscore.run import DataCard, Run
 from evenscore.vectors.model import Trained, VectorModel
@@ -37,11 +37,9 @@ def unpack(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> VectorMod
     return VectorModel(_base(tensors, plain["classes"]), tensors["weights"], _trained(tensors, plain["run"]))
 
 
-def _base(tensors: Mapping[str, Tensor], classes: int) -> ClassKernels:
+def _base(tensors: Mapping[str, Tensor], classes: int) -> ClassMixtures:
     mine = {key.removeprefix("base."): value for key, value in tensors.items() if key.startswith("base.")}
-    made = ClassKernels.__new__(ClassKernels)
-    made.restore(PROCESSES[PROCESS](), classes, mine)
-    return made
+    return ClassMixtures.restored(PROCESSES[PROCESS](), classes, mine)
 
 
 def _trained(tensors: Mapping[str, Tensor], run: Mapping[str, Any] | None) -> Trained | None:

@@ -8,7 +8,7 @@ import torch
 from evenscore.denoisers.oracle import GaussianMixture
 from evenscore.process import VP
 from evenscore.vectors.correction import split, weigh
-from evenscore.vectors.kernels import fit_kernels
+from evenscore.vectors.laws import fit_laws
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -18,7 +18,7 @@ def test_weights_follow_rows_that_were_left_out() -> None:
     exact = GaussianMixture(VP(), corners, torch.tensor([0.04, 0.04, 1.0]), [0, 0, 1])
     x = torch.cat([exact.sample(torch.full((300,), k), GENERATOR) for k in (0, 1)])
     y = torch.tensor([0] * 300 + [1] * 300)
-    base = fit_kernels([x[y == 0][:40], x[y == 1][:100]], VP(), seed=0)
+    base = fit_laws([x[y == 0][:40], x[y == 1][:100]], VP(), seed=0, parts=()).laws
     base.shares.zero_()
     base.register_buffer("centres_0", torch.zeros(1, 2, dtype=torch.float64))
     weights = weigh(base, exact, x, y, seed=0, draws=4)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from evenscore.process import VP
-from evenscore.vectors.kernels import fit_kernels
+from evenscore.denoisers.class_kernels import ClassKernels
+from evenscore.process import VP, Process
+from evenscore.vectors.laws import fit_laws
 
 GENERATOR = torch.Generator().manual_seed(0)
 
 
 def randn(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=GENERATOR, dtype=torch.float64)
+
+
+def fit_kernels(rows: list[torch.Tensor], process: Process, seed: int) -> ClassKernels:
+    """The laws of one mean."""
+    return fit_laws(rows, process, seed, parts=()).laws
 
 
 def test_gaussian_rows_give_a_gaussian_with_their_moments() -> None:
