@@ -109,7 +109,9 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()) -> str:
+def save_checkpoint(
+    folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()
+) -> str:
     """Write a checkpoint, point at it, and prune all but the newest ``keep`` and those that pointers name.
 
     Args:

@@ -18,6 +18,7 @@ from evenscore import Run, Sampler, TrainConfig, load, train
 from evenscore.balancing import BalanceConfig, balance
 from evenscore.checkpoint import load_checkpoint
 from evenscore.cli import main
+from evenscore.errors import UsageError
 from evenscore.evaluation import Settings, evaluate, of_run
 from evenscore.features import Cache
 from evenscore.ranks import ALONE, Elsewhere, Ranks, elsewhere, require_alone
