@@ -35,7 +35,7 @@ BOUND: dict[str, Any] = {
     "closer than before distillation": True,
 }
 """The ratio is at least so much: 12 evaluations are saved, more where guidance takes two for each."""
-METRICS = ("frechet", "precision", "recall", "agreement")
+METRICS = ("energy", "precision", "recall", "agreement")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Outcome:
         "samples per second": {name: found.per_second(name) for name in ("default", "plain", "one-step")},
         "seconds of distillation": Run.open(folder / "quick").records()[-2].get("seconds"),
         "quality": quality,
-        "closer than before distillation": quality["one-step"]["frechet"] < quality["before distillation"]["frechet"],
+        "closer than before distillation": quality["one-step"]["energy"] < quality["before distillation"]["energy"],
     }
     holds = values["one-step to default, samples per second"] >= FASTER and values["closer than before distillation"]
     return Outcome(values, BOUND, holds)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -42,6 +41,7 @@ from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.distilled import Distilled
 from evenscore.errors import DataError, EvenscoreError, RunError, shown
 from evenscore.labels import LabelDistribution
+from evenscore.lock import hold
 from evenscore.networks import build_network
 from evenscore.networks.heads import ClassHeads
 from evenscore.process import PROCESSES
@@ -362,28 +362,6 @@ def _moments(data: Dataset, part: int = 4096) -> tuple[Tensor, Tensor]:
     return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
-@contextmanager
-def hold(folder: Path, name: str) -> Iterator[None]:
-    """Hold the file ``name`` in ``folder`` against other processes; released when the process ends, however it ends.
-
-    What a killed process left unfinished in the folder itself is removed.
-
-    Raises:
-        RunError: another process holds it.
-        DataError: the folder cannot be written, or the file is a link that leads out of it.
-    """
-    inside(folder, name)
-    try:
-        file = (folder / name).open("a+")
-    except OSError as error:
-        raise unwritable(folder / name, error) from error
-    with file:
-        if not _try_lock(file.fileno()):
-            raise RunError(f"{folder} is in use by another process: wait until it ends, or choose another --out")
-        clear_partials(folder)
-        yield
-
-
 def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, where: Path) -> None:
     """Load the tensors under ``prefix`` into a module.
 
@@ -397,15 +375,3 @@ def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], 
         raise RunError(
             f"the checkpoint in {where} is of another network than its config.yaml: restore the folder"
         ) from None
-
-
-def _try_lock(descriptor: int) -> bool:
-    if os.name != "posix":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -18,8 +18,9 @@ from evenscore.checkpoint import load_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import CheckpointError, DataError, RunError
+from evenscore.lock import hold
 from evenscore.objectives import CBDM
-from evenscore.run import DataCard, Run, hold
+from evenscore.run import DataCard, Run
 
 Quick = Callable[..., TrainConfig]
 

@@ -28,9 +28,10 @@ from evenscore.configuration import TrainConfig
 from evenscore.confined import inside
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
+from evenscore.lock import hold
 from evenscore.ranks import current
 from evenscore.records import check, check_name
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.shards import PER_SHARD, open_store
 from evenscore.training import Progress, train

@@ -27,7 +27,7 @@ from evenscore.comparison.trial import Setup
 from evenscore.comparison.work import Work, prepared
 from evenscore.comparison.workers import wait_for_orphans
 from evenscore.data import Dataset
-from evenscore.run import hold
+from evenscore.lock import hold
 from evenscore.writing import check_outside
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from evenscore.comparison.plan import Trial
 from evenscore.comparison.trial import Setup, run_trial
 from evenscore.errors import EvenscoreError, RunError
-from evenscore.run import hold
+from evenscore.lock import hold
 
 PATIENCE = 60.0
 """Seconds that are waited for workers of a process that was killed."""

@@ -16,7 +16,7 @@ from typing import Any
 from evenscore import records
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.errors import RunError, UsageError
-from evenscore.run import hold
+from evenscore.lock import hold
 from evenscore.writing import check_output
 
 FORMAT = 1

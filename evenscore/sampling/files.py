@@ -25,8 +25,9 @@ from evenscore.data import to_uint8
 from evenscore.data.pixels import png_bytes
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError, unknown
+from evenscore.lock import hold
 from evenscore.ranks import Ranks, current
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.sampling.archive import Spool
 from evenscore.sampling.generate import Batch, Sampler, generate, labels_for
 from evenscore.sampling.methods import Method, Plain

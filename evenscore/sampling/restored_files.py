@@ -17,8 +17,9 @@ import torch
 from evenscore import records
 from evenscore.checkpoint import pointed, write_atomic
 from evenscore.data.pixels import png_bytes, to_uint8
+from evenscore.lock import hold
 from evenscore.restore import RESTORATIONS, Measurement, Restoration
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.sampling.generate import Batch
 from evenscore.sampling.progress import Progress
 from evenscore.sampling.restored import restored

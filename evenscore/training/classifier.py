@@ -25,11 +25,12 @@ from evenscore.data.loader import LAWS
 from evenscore.denoisers.noisy_classifier import NoisyClassifier
 from evenscore.errors import CheckpointError, EvenscoreError, RunError
 from evenscore.labels import LabelDistribution
+from evenscore.lock import hold
 from evenscore.networks.level_net import LevelNet
 from evenscore.objectives.levels import NOISE_LAWS, draw_times
 from evenscore.process import PROCESSES
 from evenscore.random import derive_seed, generator, seeded_layers
-from evenscore.run import DataCard, hold, load_prefixed
+from evenscore.run import DataCard, load_prefixed
 from evenscore.training.optimise import load_optimiser, optimiser_tensors
 
 BATCH_LAWS = {"as-found": "train", "uniform": "uniform", **LAWS}

@@ -27,8 +27,9 @@ from evenscore.commands.demo import free_folder
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import DataError, RunError, UsageError
+from evenscore.lock import hold
 from evenscore.metrics import fit_classifier
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.training import train
 

@@ -18,8 +18,9 @@ from evenscore.checkpoint import load_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import RunError, UsageError
+from evenscore.lock import hold
 from evenscore.objectives.reweighting import Reweighting
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.training import train
 from evenscore.training.classifier import ClassifierTrainer
 from evenscore.training.run_classifier import classifier_config, classifier_folder, learned_law, run_classifier

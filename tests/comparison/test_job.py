@@ -18,10 +18,10 @@ from evenscore.data import Dataset
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import DataError, EvenscoreError, RunError, UsageError
 from evenscore.labels import LabelDistribution
+from evenscore.lock import hold
 from evenscore.objectives import Denoising, Noised
 from evenscore.report import quality_page
 from evenscore.report.quality import QualityReport
-from evenscore.run import hold
 from tests.comparison.conftest import WeightJudge, settings
 
 Play = Callable[..., list[Stage]]

@@ -14,7 +14,7 @@ from evenscore.comparison.workers import wait_for_orphans
 from evenscore.data import Dataset
 from evenscore.errors import RunError
 from evenscore.evaluation import Settings
-from evenscore.run import hold
+from evenscore.lock import hold
 from tests.comparison.conftest import settings
 
 PIXELS = Settings("pixels", ("kernel",), replicates=0)

@@ -16,7 +16,7 @@ from evenscore.downstream.images import ImageClassifier
 from evenscore.downstream.methods import Recipe
 from evenscore.downstream.parts import Parts
 from evenscore.errors import DataError, RunError, UsageError
-from evenscore.run import hold
+from evenscore.lock import hold
 
 
 def finished(steps: Iterator[Progress]) -> Found:

@@ -34,6 +34,7 @@ LAYERS = (
         "learning_curve",
         "report",
         "run",
+        "lock",
         "sampling",
         "shards",
         "sklearn",

@@ -15,8 +15,9 @@ from PIL import Image
 from evenscore.cli import main
 from evenscore.commands import restore as command
 from evenscore.errors import RunError
+from evenscore.lock import hold
 from evenscore.restore import RePaint, SMCDiff, inpainting
-from evenscore.run import Run, hold
+from evenscore.run import Run
 from evenscore.sampling.restored_files import LOCK, STATE, RestoreJob, Source, restore_files
 
 

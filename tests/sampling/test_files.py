@@ -15,7 +15,8 @@ from evenscore.commands.sample import wanted
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import CheckpointError, DataError, RunError, UsageError
-from evenscore.run import Run, hold
+from evenscore.lock import hold
+from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.sampling.files import LOCK, STATE, SampleJob, sample_files
 from evenscore.training import train
