@@ -20,6 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
+LONGEST_TICK = 0.5
+"""Seconds between two looks at a command that are counted, at most: a machine may be held still."""
 PRELOADED = (
     "evenscore.commands.balance",
     "evenscore.commands.evaluate",
@@ -55,7 +57,7 @@ class Ended:
         out: standard output.
         err: standard error.
         seconds: wall time.
-        grown_mib: peak of resident memory beyond that of the process it was forked from.
+        grown_mib: peak of resident memory beyond what it held when it was forked.
     """
 
     code: int
@@ -127,29 +129,32 @@ def serve() -> None:
 
 
 def _forked(request: Request, scratch: Path) -> Ended:
-    """Fork, wait, and kill the child when its time is over."""
-    before, started = _pages(1) * os.sysconf("SC_PAGESIZE") / 1024, time.monotonic()
+    """Fork, wait, and kill the child when its time is over; seconds in which all of us were paused do not count."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         _child(request, scratch)
-    deadline, status, usage = started + request.limits.seconds, None, None
+    seconds, last, alive = 0.0, time.monotonic(), True
     while True:
         done, status, usage = os.wait4(child, os.WNOHANG)
+        now = time.monotonic()
+        seconds, last = seconds + min(now - last, LONGEST_TICK), now
         if done:
             break
-        if time.monotonic() > deadline:
+        if alive and seconds > request.limits.seconds:
             os.kill(child, signal.SIGKILL)
-            deadline = float("inf")
+            alive = False
         time.sleep(0.005)
     texts = [(scratch / name).read_text(encoding="utf-8", errors="backslashreplace") for name in ("out", "err")]
     code = os.waitstatus_to_exitcode(status)
-    return Ended(code, *texts, time.monotonic() - started, max(0, usage.ru_maxrss - before) / 1024)
+    before = float((scratch / "before").read_text(encoding="ascii") or "inf")
+    return Ended(code, *texts, seconds, max(0.0, usage.ru_maxrss / 1024 - before))
 
 
 def _child(request: Request, scratch: Path) -> None:
     """Take on the limits, the folder and the files of the request, and become the command; never returns."""
     code = 1
+    (scratch / "before").write_text(f"{_pages(1) * os.sysconf('SC_PAGESIZE') / MIB}", encoding="ascii")
     try:
         for number, name in ((1, "out"), (2, "err")):
             descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

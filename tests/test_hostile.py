@@ -93,3 +93,17 @@ def take_much(_: Path) -> None:
     from evenscore.data import BUILTIN
 
     BUILTIN["digits"] = lambda spec: torch.empty(2**45)
+
+
+def test_the_memory_that_a_command_took_is_measured(target: Target, tmp_path: Path) -> None:
+    plain, greedy = (
+        target.zygote.run(Request(["list", "solvers"], str(tmp_path), before=before))
+        for before in ("", "tests.test_hostile:take_a_quarter")
+    )
+    assert plain.code == greedy.code == 0
+    assert plain.grown_mib < 200 < 256 < greedy.grown_mib < 512
+
+
+def take_a_quarter(_: Path) -> None:
+    """Let the command fill 256 MiB."""
+    assert len(b"x" * 2**28) == 2**28
