@@ -154,7 +154,7 @@ def measure_part(
     metrics: Sequence[Metric], generated: Samples, reference: Samples, plan: Plan, classes: int
 ) -> dict[str, Figure]:
     """Figures of one part: the asked measures in their order, then the kernel distance where it stands in."""
-    n, m = len(generated.labels), len(reference.features)
+    n, m = _count(generated), len(reference.features)
     figures: dict[str, Figure] = {}
     estimates: dict[str, tuple[Estimate, str]] = {}
     for metric in metrics:
@@ -206,7 +206,7 @@ def _family(
     how, note = Resampling(plan.seed, plan.replicates, plan.stream), ""
     if metric.family == "inception_score":
         return {metric.name: (inception_estimate(_held(generated.probabilities, generated), how, plan.splits), note)}
-    x, y, n = generated.features, reference.features, len(generated.labels)
+    x, y, n = generated.features, reference.features, _count(generated)
     if metric.family == "frechet":
         found = frechet_estimates(x, y, how) if not isinstance(x, Stored) else _frechet(generated, y, how)
         return {name: (estimate, note) for name, estimate in found.items()}
@@ -217,6 +217,10 @@ def _family(
         y = at_most(y, plan.most, generator(plan.seed, "most", "reference"))
     x = _held(x, generated, rows)
     return {name: (estimate, note) for name, estimate in _PAIRED[metric.family](x, y, how, plan, classes).items()}
+
+
+def _count(side: Samples) -> int:
+    return len(side.features) if side.index is None else len(side.index)
 
 
 def _columns(side: Samples) -> int:
