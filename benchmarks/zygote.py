@@ -24,6 +24,7 @@ LONGEST_TICK = 0.5
 """Seconds between two looks at a command that are counted, at most: a machine may be held still."""
 PRELOADED = (
     "evenscore.commands.balance",
+    "evenscore.commands.balance_table",
     "evenscore.commands.evaluate",
     "evenscore.commands.inspect",
     "evenscore.commands.restore",
@@ -154,8 +155,8 @@ def _forked(request: Request, scratch: Path) -> Ended:
 def _child(request: Request, scratch: Path) -> None:
     """Take on the limits, the folder and the files of the request, and become the command; never returns."""
     code = 1
-    (scratch / "before").write_text(f"{_pages(1) * os.sysconf('SC_PAGESIZE') / MIB}", encoding="ascii")
     try:
+        (scratch / "before").write_text(f"{_pages(1) * os.sysconf('SC_PAGESIZE') / MIB}", encoding="ascii")
         for number, name in ((1, "out"), (2, "err")):
             descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(descriptor, number)

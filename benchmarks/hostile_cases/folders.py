@@ -70,15 +70,25 @@ class _Markup(HTMLParser):
 
 def page_is_inert(place: Place) -> str:
     """What on the page or the card of ``out`` could act."""
-    page = place.out / "index.html"
-    parser = _Markup()
-    parser.feed(page.read_text(encoding="utf-8"))
     card = (place.out / "README.md").read_text(encoding="utf-8")
-    parser.wrong += [f"card holds {raw}" for raw in ("<script", "<img", "<svg") if raw in card]
-    parser.wrong += ["card holds a link"] if re.search(r"(?<!\\)\]\(javascript", card) else []
-    if "49" in page.read_text(encoding="utf-8").split("{{ 7 * 7 }}")[0][-20:]:
+    found = inert_markup((place.out / "index.html").read_text(encoding="utf-8"))
+    return found or inert_markdown(card) or names_are_plain(place)
+
+
+def inert_markup(page: str) -> str:
+    """What in a page could act."""
+    parser = _Markup()
+    parser.feed(page)
+    if "49" in page.split("{{ 7 * 7 }}")[0][-20:]:
         parser.wrong.append("a template was evaluated")
-    return "; ".join(parser.wrong) or names_are_plain(place)
+    return "; ".join(parser.wrong)
+
+
+def inert_markdown(text: str) -> str:
+    """What in a text of Markdown could act."""
+    wrong = [f"it holds {raw}" for raw in ("<script", "<img", "<svg") if raw in text]
+    wrong += ["it holds a link"] if re.search(r"(?<!\\)\]\(javascript", text) else []
+    return "; ".join(wrong)
 
 
 def names_are_plain(place: Place) -> str:
