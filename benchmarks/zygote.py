@@ -25,7 +25,9 @@ LONGEST_TICK = 0.5
 PRELOADED = (
     "evenscore.commands.balance",
     "evenscore.commands.balance_table",
+    "evenscore.commands.compare",
     "evenscore.commands.evaluate",
+    "evenscore.commands.report",
     "evenscore.commands.inspect",
     "evenscore.commands.restore",
     "evenscore.commands.sample",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from evenscore.confined import inside
 from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
 from evenscore.errors import DataError, RunError, UsageError
+from evenscore.reading import parse_json, read_bytes
 
 HELD_OUT = frozenset({"test", "val", "valid", "validation"})
 METADATA = "metadata.jsonl"
@@ -39,16 +41,21 @@ def safe_name(text: str, kind: str, taken: set[str]) -> str:
     Args:
         text: what it is to be called.
         kind: a word that is put before a name which would be understood as something else, or in place of an empty one.
-        taken: names that are not free, in lower case; the new one is entered.
+        taken: names that are not free, as :func:`same_place` gives them; the new one is entered.
     """
     safe = re.sub(r"[^\w .+()-]", "_", text[:1000]).strip(" .")[:LONGEST].strip(" .")
     if not safe or safe.startswith("-") or DEVICES.fullmatch(safe) or safe.lower() in HELD_OUT:
         safe = f"{kind} {safe}".strip()
     unique, number = safe, 2
-    while unique.lower() in taken:
+    while same_place(unique) in taken:
         unique, number = f"{safe} {number}", number + 1
-    taken.add(unique.lower())
+    taken.add(same_place(unique))
     return unique
+
+
+def same_place(name: str) -> str:
+    """Equal for names that some file system takes for one: of other case, or composed of other characters."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def folder_names(class_names: Sequence[str]) -> tuple[str, ...]:
@@ -182,16 +189,34 @@ class ImageFolder:
             raise unwritable(path, error) from error
 
     def lines(self) -> list[dict[str, Any]]:
-        """All metadata lines."""
+        """All metadata lines, each of a file inside and of one of the classes.
+
+        Raises:
+            RunError: one is not.
+        """
         path = self.root / METADATA
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        return [json.loads(line) for line in text.split("\n") if line]
+        try:
+            text = read_bytes(path).decode() if os.path.lexists(path) else ""
+            found = [parse_json(line) for line in text.split("\n") if line]
+        except (OSError, ValueError):
+            found = [None]
+        places, names = set(self.folders), set(self.class_names)
+        if not all(isinstance(line, dict) and _is_ours(line, places, names) for line in found):
+            raise RunError(f"{path} cannot be understood: remove {self.root} and start again")
+        return found
 
 
 def _text(line: Mapping[str, Any]) -> str:
     """One line of JSON; a file name that is not UTF-8 is escaped."""
     text = json.dumps(line, ensure_ascii=False)
     return (text if text.isprintable() else json.dumps(line)) + "\n"
+
+
+def _is_ours(line: Mapping[str, Any], places: Collection[str], names: Collection[str]) -> bool:
+    """Whether a line is one of those that :meth:`ImageFolder.record` writes: of a file in the folder of a class."""
+    folder, _, file = str(line.get("file_name")).partition("/")
+    inner = folder in places and bool(file) and not {"/", "\\", "\0"} & set(file) and file not in (".", "..")
+    return inner and line.get("label") in names and isinstance(line.get("synthetic"), bool)
 
 
 def _content(source: Path) -> bytes:

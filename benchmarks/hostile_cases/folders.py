@@ -23,6 +23,7 @@ MARKUP = (
     "{{ 7 * 7 }}{% for x in y %}",
     "[click](javascript:alert(1)) `x` | a |",
 )
+CLASHES = ("caf\u00e9", "cafe\u0301", "CAF\u00c9", "a/b", "a:b", "a_b", "stra\u00dfe", "strasse", "\ufb01n", "fin", "fin\u200b")
 PATHS = (
     "../../outside",
     "/etc/passwd",
@@ -112,6 +113,21 @@ def class_names_of_markup(place: Place) -> None:
 def class_names_of_paths(place: Place) -> None:
     """Paths, reserved names, an option, NUL, lines, a mark that turns text round, and 5000 letters as class names."""
     labelled(place.data, PATHS, count=2)
+
+
+def folders_differ(place: Place) -> str:
+    """Whether each class has a folder of its own, on every file system."""
+    import unicodedata
+
+    names = [path.name for path in place.out.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    keys = {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()) for name in names}
+    return "" if len(keys) == len(names) == len(CLASHES) else f"folders {sorted(names)!r}"
+
+
+@hostile(BALANCE, DONE, "page:", before=QUICK, slow=True, look=folders_differ)
+def class_names_that_clash(place: Place) -> None:
+    """Names that differ in case, in how a letter is composed, in what is made safe, or in marks that nobody sees."""
+    labelled(place.data, CLASHES, count=2)
 
 
 @hostile(BALANCE, DONE, "page:", before=QUICK, slow=True, look=page_is_inert)

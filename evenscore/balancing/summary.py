@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from evenscore.checkpoint import write_atomic
 from evenscore.configuration import objective_name
-from evenscore.data import Dataset, from_uint8
+from evenscore.confined import inside
+from evenscore.data import Dataset, from_uint8, read_image
+from evenscore.errors import RunError
 from evenscore.metrics import Agreement, agreement, fit_classifier
 from evenscore.report import BalanceReport, ClassReport, balance_card, balance_page
 from evenscore.run import Run
 from evenscore.training.curves import game_curves, loss_curves
-from evenscore.writing import ImageFolder
+from evenscore.writing import METADATA, ImageFolder
 
 if TYPE_CHECKING:
     from evenscore.balancing.job import ClassResult
@@ -73,7 +74,8 @@ def _synthetic(folder: ImageFolder) -> list[list[dict[str, Any]]]:
 
 def _read(folder: ImageFolder, lines: Sequence[Mapping[str, Any]], data: Dataset) -> NDArray[np.uint8]:
     shape = (len(lines), *data.values.shape[1:])
-    images = [np.asarray(Image.open(folder.root / line["file_name"]), dtype=np.uint8) for line in lines]
+    inside(folder.root, *(line["file_name"] for line in lines))
+    images = [np.asarray(read_image(folder.root / line["file_name"])[0], dtype=np.uint8) for line in lines]
     return np.stack(images).reshape(shape) if images else np.zeros(shape, dtype=np.uint8)
 
 
@@ -107,6 +109,19 @@ def _report(
     )
 
 
+def _nearest(folder: ImageFolder, data: Dataset, line: Mapping[str, Any]) -> int:
+    """The row of the nearest training image of a sample.
+
+    Raises:
+        RunError: the metadata say nothing that makes sense of it.
+    """
+    scores = line.get("scores")
+    row = scores.get("nearest") if isinstance(scores, dict) else None
+    if type(row) is not int or not 0 <= row < len(data):
+        raise RunError(f"{folder.root / METADATA} cannot be understood: remove {folder.root} and start again")
+    return row
+
+
 def _class_report(
     data: Dataset,
     folder: ImageFolder,
@@ -116,7 +131,7 @@ def _class_report(
     measured: Agreement | None,
 ) -> ClassReport:
     shown = made[:SHOWN]
-    nearest = [int(line["scores"]["nearest"]) for line in shown]
+    nearest = [_nearest(folder, data, line) for line in shown]
     known = measured is not None and measured.by_class[k] is not None
     return ClassReport(
         name=result.plan.name,
