@@ -14,7 +14,7 @@ COMPARE = (
     "compare cbdm --data digits:factor=50 --budget 2 --seeds 1 --equal updates --features pixels --metrics kernel "
     "--set network=tiny --out {out}"
 )
-DOWNSTREAM = "downstream digits:factor=50 --synthetic {data} --steps 2 --seeds 2 --methods reweighted --out {out}"
+DOWNSTREAM = "downstream digits:factor=50 --synthetic {data} --steps 2 --seeds 2 --methods re-weighted --out {out}"
 UNCLEAR = "metadata.jsonl cannot be understood"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.data.pixels import png_bytes, to_uint8
 from evenscore.denoisers.base import Denoiser
+from evenscore.errors import NotFinite
 from evenscore.sampling import Sampler, generate, labels_for
 
 COLUMNS = 8
@@ -18,13 +19,19 @@ ROWS = 20
 
 
 def save_preview(denoiser: Denoiser, path: Path, seed: int) -> None:
-    """Draw a grid of at most ``ROWS`` classes with a quick sampler; vectors have no picture and are left out."""
+    """Draw a grid of at most ``ROWS`` classes with a quick sampler.
+
+    Vectors have no picture and are left out; so is a grid of which a sample is not finite: training goes on.
+    """
     if len(denoiser.shape) != 3:
         return
     labels = labels_for([COLUMNS if k < ROWS else 0 for k in range(denoiser.num_classes)])
     device = str(next(denoiser.parameters()).device)
     batches = generate(denoiser, labels, seed=seed, sampler=Sampler(nfe=10), device=device)
-    images = to_uint8(torch.cat([batch.x for batch in batches]))
+    try:
+        images = to_uint8(torch.cat([batch.x for batch in batches]))
+    except NotFinite:
+        return
     make_folder(path.parent)
     write_atomic(path, png_bytes(grid(images, COLUMNS)))
 
