@@ -21,7 +21,8 @@ from benchmarks.zygote import Ended, Request, Zygote
 __all__ = ["CASES", "Case", "Place", "attack", "train_small"]
 
 GROUPS = tuple(
-    module.__name__.rpartition(".")[2] for module in (metadata, folders, images, archives, settings, runs, jobs, left, tables)
+    module.__name__.rpartition(".")[2]
+    for module in (metadata, folders, images, archives, settings, runs, jobs, left, tables)
 )
 MOST_MIB, MOST_SECONDS = 1024.0, 60.0
 """What a command may use beyond the process that it was forked from."""

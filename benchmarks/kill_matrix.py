@@ -31,6 +31,7 @@ PATIENCE = 600.0
 """Seconds within which a process must have stopped after SIGTERM."""
 TINY = ["--set", "precision=float32", "--network", "tiny", "--set", "batch_size=16", "--set", "warmup=2"]
 DATA = "digits:factor=50"
+COUNTED = ("kills", "signals", "resumed")
 KEPT = "kill-matrix.json"
 """File of the counts."""
 
@@ -69,8 +70,7 @@ class Tally:
     def read(cls, path: Path) -> Tally:
         """That of a benchmark which was interrupted, or a new one."""
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        counts = {name: Counter(kept.pop(name, {})) for name in ("kills", "signals", "resumed")}
-        return cls(**counts, **kept)
+        return cls(**{key: Counter(value) if key in COUNTED else value for key, value in kept.items()})
 
     def keep(self, path: Path) -> None:
         """Keep it, atomically."""
@@ -120,9 +120,7 @@ def run(args: argparse.Namespace) -> Outcome:
             tally.keep(root / KEPT)
             said = f"{tally.kills.total()} of {kills} kills, {len(tally.wrong)} wrong"
             print(f"{folder.name}: {said}", file=sys.stderr, flush=True)
-    return Outcome(
-        tally.values(), {"kills": kills, "wrong": 0}, tally.kills.total() >= kills and not tally.wrong
-    )
+    return Outcome(tally.values(), {"kills": kills, "wrong": 0}, tally.kills.total() >= kills and not tally.wrong)
 
 
 def made_jobs(root: Path) -> list[Job]:
@@ -132,7 +130,18 @@ def made_jobs(root: Path) -> list[Job]:
         finish(["train", DATA, "--out", "run", "--steps", "4", *TINY, "--set", "previews=0"], root)
         write_table(root / "table.csv")
     compared = ["--data", DATA, "--seeds", "1", "--budget", "6", "--equal", "updates", "--set", "checkpoint_every=3"]
-    judged = ["--features", "pixels", "--metrics", "kernel,copies", "--per-class", "10", "--nfe", "2", "--guidance", "1"]
+    judged = [
+        "--features",
+        "pixels",
+        "--metrics",
+        "kernel,copies",
+        "--per-class",
+        "10",
+        "--nfe",
+        "2",
+        "--guidance",
+        "1",
+    ]
     one_batch = ["--set", "network=tiny", *TINY[:2], *TINY[4:6]]
     filled = ["--label", "kind", "--folds", "2", "--target", "30", "--set", "steps=30", "--set", "correction=always"]
     return [

@@ -1,7 +1,7 @@
 """A process that has imported the command line once and forks a child for every command: real commands, cheap to start.
 
 Law: each command runs in a process of its own, under limits of its own (address space, processor time, wall time, size of
-a file), with standard output and standard error in files of its own; nothing of it is left in the next one.
+a file), without a network, with standard output and standard error in files of its own; nothing of it is left in the next one.
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ def _child(request: Request, scratch: Path) -> None:
         os.environ.update(request.variables)
         os.chdir(request.folder)
         _limit(request.limits)
+        sys.addaudithook(_offline)
         code = _command(request)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -173,6 +174,12 @@ def _child(request: Request, scratch: Path) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)
+
+
+def _offline(event: str, _: tuple[Any, ...]) -> None:
+    """Let no command reach for a network."""
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise AssertionError(f"a command reached for the network: {event}")
 
 
 def _pages(which: int) -> int:

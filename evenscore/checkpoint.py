@@ -1,8 +1,8 @@
 """Checkpoints: safetensors files that are written atomically and verified before use; never pickle.
 
 Law: at every instant, also after a power cut, a checkpoint folder holds complete checkpoints only, and its pointers name
-complete checkpoints; ``best`` never names an older one than ``last`` knows of. A file is written under a temporary name, flushed to the disk, and renamed; its SHA-256 is kept
-beside it and compared before a single tensor is used.
+complete checkpoints; ``best`` never names an older one than ``last`` knows of. A file is written under a temporary name,
+flushed to the disk, and renamed; its SHA-256 is kept beside it and compared before a single tensor is used.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:09d}"
 
 
-def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()) -> str:
+def save_checkpoint(
+    folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()
+) -> str:
     """Write a checkpoint, point at it, and prune all but the newest ``keep`` and those that pointers name.
 
     Args:

@@ -23,7 +23,19 @@ MARKUP = (
     "{{ 7 * 7 }}{% for x in y %}",
     "[click](javascript:alert(1)) `x` | a |",
 )
-CLASHES = ("caf\u00e9", "cafe\u0301", "CAF\u00c9", "a/b", "a:b", "a_b", "stra\u00dfe", "strasse", "\ufb01n", "fin", "fin\u200b")
+CLASHES = (
+    "caf\u00e9",
+    "cafe\u0301",
+    "CAF\u00c9",
+    "a/b",
+    "a:b",
+    "a_b",
+    "stra\u00dfe",
+    "strasse",
+    "\ufb01n",
+    "fin",
+    "fin\u200b",
+)
 PATHS = (
     "../../outside",
     "/etc/passwd",

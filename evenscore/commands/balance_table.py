@@ -106,7 +106,9 @@ def setting_value(key: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except ValueError as error:
-        raise UsageError(f"--set {key}={shown(text)} cannot be read ({error}): give a number, a word or a mapping") from None
+        raise UsageError(
+            f"--set {key}={shown(text)} cannot be read ({error}): give a number, a word or a mapping"
+        ) from None
 
 
 def seconds_of(minutes: Any) -> float:

@@ -44,7 +44,9 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     table = Table(title=_plain(title) or None)
     for i, column in enumerate(columns):
         cells = [row[i] for row in rows]
-        table.add_column(_plain(column), justify="right" if all(_numeric(c) for c in cells) else "left", overflow="fold")
+        table.add_column(
+            _plain(column), justify="right" if all(_numeric(c) for c in cells) else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100, highlight=False).print(table)

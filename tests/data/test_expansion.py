@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 pyarrow = pytest.importorskip("pyarrow")
-import pyarrow.parquet  # noqa: E402
+parquet = pytest.importorskip("pyarrow.parquet")
 
 from evenscore.data import expansion, table  # noqa: E402
 from evenscore.errors import DataError  # noqa: E402
@@ -17,7 +17,7 @@ WORDS = ["", "a", "bcd", "\u00e9\u72ac", None] * 40
 
 
 def written(path: Path, **columns: Any) -> bytes:
-    pyarrow.parquet.write_table(pyarrow.table(columns), path, store_schema=False, row_group_size=70)
+    parquet.write_table(pyarrow.table(columns), path, store_schema=False, row_group_size=70)
     return path.read_bytes()
 
 
@@ -25,7 +25,7 @@ def test_characters_are_counted_in_every_group(tmp_path: Path) -> None:
     content = written(tmp_path / "t.parquet", n=list(range(200)), words=WORDS)
     assert expansion._characters(content, "words") == 40 * (0 + 1 + 3 + len("\u00e9\u72ac".encode()))
     plain = tmp_path / "plain.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"words": WORDS}), plain, use_dictionary=False)
+    parquet.write_table(pyarrow.table({"words": WORDS}), plain, use_dictionary=False)
     assert expansion._characters(plain.read_bytes(), "words") == 40 * 9
 
 
@@ -37,7 +37,9 @@ def test_the_limit_is_what_is_counted(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(expansion, "FREE_BYTES", needed)
     expansion.check_expansion(path, content)
     monkeypatch.setattr(expansion, "FREE_BYTES", needed - 1)
-    with pytest.raises(DataError, match="expands to more than 0 times its size, which no real table does: write it without"):
+    with pytest.raises(
+        DataError, match="expands to more than 0 times its size, which no real table does: write it without"
+    ):
         expansion.check_expansion(path, content)
     monkeypatch.setattr(expansion, "MAX_BYTES", needed - 1)
     with pytest.raises(DataError, match="needs more than 0 GiB: give fewer rows or columns"):
