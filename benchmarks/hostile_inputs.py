@@ -14,14 +14,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.hostile_cases import archives, folders, images, jobs, metadata, runs, settings
+from benchmarks.hostile_cases import archives, folders, images, jobs, left, metadata, runs, settings, tables
 from benchmarks.hostile_cases.case import CASES, Case, Place, guarded
 from benchmarks.zygote import Ended, Request, Zygote
 
 __all__ = ["CASES", "Case", "Place", "attack", "train_small"]
 
 GROUPS = tuple(
-    module.__name__.rpartition(".")[2] for module in (metadata, folders, images, archives, settings, runs, jobs)
+    module.__name__.rpartition(".")[2]
+    for module in (metadata, folders, images, archives, settings, runs, jobs, left, tables)
 )
 MOST_MIB, MOST_SECONDS = 1024.0, 60.0
 """What a command may use beyond the process that it was forked from."""

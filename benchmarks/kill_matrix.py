@@ -42,16 +42,28 @@ TINY = [
     "warmup=2",
 ]
 DATA = "digits:factor=50"
+COUNTED = ("kills", "signals", "resumed")
 KEPT = "kill-matrix.json"
 """File of the counts."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command whose output is ``out`` in the folder where it is given."""
+    """A command whose output is ``out`` in the folder where it is given.
+
+    Attributes:
+        name: of the job.
+        arguments: of the command.
+        last: the file that it writes last and never writes over; it has done its work where that is there.
+    """
 
     name: str
     arguments: Sequence[str]
+    last: str = ""
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether a kill came after all was done."""
+        return bool(self.last) and (folder / self.last).exists()
 
 
 @dataclass
@@ -69,8 +81,7 @@ class Tally:
     def read(cls, path: Path) -> Tally:
         """That of a benchmark which was interrupted, or a new one."""
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        counts = {name: Counter(kept.pop(name, {})) for name in ("kills", "signals", "resumed")}
-        return cls(**counts, **kept)
+        return cls(**{key: Counter(value) if key in COUNTED else value for key, value in kept.items()})
 
     def keep(self, path: Path) -> None:
         """Keep it, atomically."""
@@ -149,7 +160,7 @@ def made_jobs(root: Path) -> list[Job]:
         Job("sample", ["sample", str(root / "run"), "--out", "out", "--per-class", "40", "--nfe", "8"]),
         Job("balance", ["balance", DATA, "--out", "out", "--target", "8", "--nfe", "4", "--steps", "8", *TINY]),
         Job("compare", ["compare", "cbdm", "--out", "out", *compared, *judged, *one_batch]),
-        Job("table", ["balance", str(root / "table.csv"), "--out", "out.csv", *filled]),
+        Job("table", ["balance", str(root / "table.csv"), "--out", "out.csv", *filled], "out.csv"),
     ]
 
 
@@ -187,8 +198,11 @@ def interrupt(job: Job, folder: Path, root: Path, most: int, draw: random.Random
             break
         tally.kills[job.name] += 1
         tally.signals[number.name] += 1
+        if job.is_done(folder):
+            break
     try:
-        finish(job.arguments, folder)
+        if not job.is_done(folder):
+            finish(job.arguments, folder)
         wrong = differences_of_folders(root / "whole" / job.name, folder)
         wrong += [f"{name} is left over" for name in unfinished(folder)] + corrupt(folder)
     except (RuntimeError, OSError, KeyError) as error:

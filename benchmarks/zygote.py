@@ -1,7 +1,7 @@
 """A process that has imported the command line once and forks a child for every command: real commands, cheap to start.
 
 Law: each command runs in a process of its own, under limits of its own (address space, processor time, wall time, size of
-a file), with standard output and standard error in files of its own; nothing of it is left in the next one.
+a file), without a network, with standard output and standard error in files of its own; nothing of it is left in the next one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ LONGEST_TICK = 0.5
 """Seconds between two looks at a command that are counted, at most: a machine may be held still."""
 PRELOADED = (
     "evenscore.commands.balance",
+    "evenscore.commands.balance_table",
+    "evenscore.commands.compare",
     "evenscore.commands.evaluate",
+    "evenscore.commands.report",
     "evenscore.commands.inspect",
     "evenscore.commands.restore",
     "evenscore.commands.sample",
@@ -154,8 +157,8 @@ def _forked(request: Request, scratch: Path) -> Ended:
 def _child(request: Request, scratch: Path) -> None:
     """Take on the limits, the folder and the files of the request, and become the command; never returns."""
     code = 1
-    (scratch / "before").write_text(f"{_pages(1) * os.sysconf('SC_PAGESIZE') / MIB}", encoding="ascii")
     try:
+        (scratch / "before").write_text(f"{_pages(1) * os.sysconf('SC_PAGESIZE') / MIB}", encoding="ascii")
         for number, name in ((1, "out"), (2, "err")):
             descriptor = os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(descriptor, number)
@@ -163,6 +166,7 @@ def _child(request: Request, scratch: Path) -> None:
         os.environ.update(request.variables)
         os.chdir(request.folder)
         _limit(request.limits)
+        sys.addaudithook(_offline)
         code = _command(request)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -170,6 +174,12 @@ def _child(request: Request, scratch: Path) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)
+
+
+def _offline(event: str, _: tuple[Any, ...]) -> None:
+    """Let no command reach for a network."""
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise AssertionError(f"a command reached for the network: {event}")
 
 
 def _pages(which: int) -> int:

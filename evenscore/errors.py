@@ -35,6 +35,10 @@ class Diverged(EvenscoreError):
         self.what, self.step = what, step
 
 
+class NotFinite(EvenscoreError):
+    """Samples came out as NaN or infinity, which no file can tell from good ones (exit code 1)."""
+
+
 class UsageError(EvenscoreError):
     """The request itself is wrong: an unknown name, key or value (exit code 2)."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from evenscore.data import Dataset, parse_spec
 from evenscore.data.pixels import png_bytes
 from evenscore.errors import DataError, RunError, UsageError
 from evenscore.ranks import current
+from evenscore.reading import open_regular, parse_json
 
 HELD_OUT = frozenset({"test", "val", "valid", "validation"})
 METADATA = "metadata.jsonl"
@@ -40,16 +42,21 @@ def safe_name(text: str, kind: str, taken: set[str]) -> str:
     Args:
         text: what it is to be called.
         kind: a word that is put before a name which would be understood as something else, or in place of an empty one.
-        taken: names that are not free, in lower case; the new one is entered.
+        taken: names that are not free, as :func:`same_place` gives them; the new one is entered.
     """
     safe = re.sub(r"[^\w .+()-]", "_", text[:1000]).strip(" .")[:LONGEST].strip(" .")
     if not safe or safe.startswith("-") or DEVICES.fullmatch(safe) or safe.lower() in HELD_OUT:
         safe = f"{kind} {safe}".strip()
     unique, number = safe, 2
-    while unique.lower() in taken:
+    while same_place(unique) in taken:
         unique, number = f"{safe} {number}", number + 1
-    taken.add(unique.lower())
+    taken.add(same_place(unique))
     return unique
+
+
+def same_place(name: str) -> str:
+    """Equal for names that some file system takes for one: of other case, or composed of other characters."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def folder_names(class_names: Sequence[str]) -> tuple[str, ...]:
@@ -280,13 +287,23 @@ class ImageFolder:
             raise unwritable(path, error) from error
 
     def found(self) -> Iterator[Found]:
-        """All metadata lines in order, one at a time."""
-        path = self.root / METADATA
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="\n") as file:
+        """All metadata lines in order, one at a time, each of a file inside and of one of the classes.
+
+        Raises:
+            RunError: one is not.
+        """
+        path, places, names = self.root / METADATA, set(self.folders), set(self.class_names)
+        if not os.path.lexists(path):
+            return
+        try:
+            with open_regular(path) as file:
                 for line in file:
-                    record = json.loads(line)
+                    record = parse_json(line.decode())
+                    if not isinstance(record, dict) or not _is_ours(record, places, names):
+                        raise ValueError
                     yield Found(record, self.root / record["file_name"])
+        except (OSError, ValueError):
+            raise RunError(f"{path} cannot be understood: remove {self.root} and start again") from None
 
 
 class Found(NamedTuple):
@@ -314,6 +331,13 @@ def text_of(line: Mapping[str, Any]) -> str:
     """One line of JSON; a file name that is not UTF-8 is escaped."""
     text = json.dumps(line, ensure_ascii=False)
     return (text if text.isprintable() else json.dumps(line)) + "\n"
+
+
+def _is_ours(line: Mapping[str, Any], places: Collection[str], names: Collection[str]) -> bool:
+    """Whether a line is one of those that :meth:`ImageFolder.record` writes: of a file in the folder of a class."""
+    folder, _, file = str(line.get("file_name")).partition("/")
+    inner = folder in places and bool(file) and not {"/", "\\", "\0"} & set(file) and file not in (".", "..")
+    return inner and line.get("label") in names and isinstance(line.get("synthetic"), bool)
 
 
 def content_of(source: Path) -> bytes:

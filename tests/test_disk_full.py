@@ -13,6 +13,7 @@ import pytest
 
 import evenscore.balancing.gate
 import evenscore.balancing.summary
+import evenscore.features.domain
 from benchmarks.interrupted import corrupt, differences_of_folders, differences_of_runs
 from evenscore.metrics import fit_classifier
 
@@ -83,9 +84,9 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """The disk that holds ``tmp_path / "broken"``."""
 
     def fit(*arguments: Any, **settings: Any) -> Any:
-        return fit_classifier(*arguments, **settings, steps=3)
+        return fit_classifier(*arguments, **{**settings, "steps": 3})
 
-    for module in (evenscore.balancing.gate, evenscore.balancing.summary):
+    for module in (evenscore.balancing.gate, evenscore.balancing.summary, evenscore.features.domain):
         monkeypatch.setattr(module, "fit_classifier", fit)
     return Disk(tmp_path / "broken", monkeypatch)
 
@@ -129,3 +130,56 @@ def test_balancing(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_pa
     command = ["balance", "digits:factor=50", "--run", str(trained), "--out", "out", "--target", "3", "--nfe", "2"]
     goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 3, 29, 30, 31, 33, 3, 4])
     assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
+
+
+def test_balancing_a_table(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("imblearn")
+    table = tmp_path / "table.csv"
+    rows = [f"{i % 7},{'ab'[i % 2]},{'rare' if i % 5 == 0 else 'common'}" for i in range(40)]
+    table.write_text("\n".join(["size,place,kind", *rows]) + "\n")
+    command = [
+        "balance",
+        str(table),
+        "--label",
+        "kind",
+        "--folds",
+        "0",
+        "--out",
+        "out.csv",
+        "--set",
+        "correction=never",
+    ]
+    goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 1])
+    assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
+
+
+def test_comparing(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("evenscore.comparison.cost.STEPS", 1)
+    command = ["compare", "cbdm", "--data", "digits:factor=50", "--seeds", "1", "--budget", "2", "--equal", "updates"]
+    command += ["--features", "pixels", "--metrics", "kernel", "--per-class", "10", "--nfe", "2", "--guidance", "1"]
+    command += ["--set", "network=tiny", "--set", "batch_size=8", "--set", "precision=float32", "--out", "out"]
+    goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 1, 3, 2, 5, 4, 7, 3])
+    assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
+    cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: Path
+) -> None:
+    cache = tmp_path / "broken" / "cache"
+    cache.mkdir(parents=True)
+    monkeypatch.setenv("EVENSCORE_CACHE", str(cache))
+    ask = ["evaluate", trained, "--reference", "digits:factor=50", "--metrics", "kernel", "--per-class", "4"]
+    ask += ["--nfe", "2"]
+    disk.leave(0)
+    full = cli(*ask, "--json")
+    assert full.code == 0, full.err
+    assert list(cache.iterdir()) == [], "nothing is left half-written"
+    disk.leave(float("inf"))
+    first, again = cli(*ask, "--json"), cli(*ask, "--json")
+    assert list(cache.glob("*.safetensors"))
+    assert full.out == first.out == again.out
+    out = tmp_path / "broken" / "found.json"
+    disk.leave(0)
+    cli(*ask, "--out", out).assert_refused(3, "the disk is full while writing")
+    assert not out.exists()

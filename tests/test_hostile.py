@@ -107,3 +107,16 @@ def test_the_memory_that_a_command_took_is_measured(target: Target, tmp_path: Pa
 def take_a_quarter(_: Path) -> None:
     """Let the command fill 256 MiB."""
     assert len(b"x" * 2**28) == 2**28
+
+
+def test_a_command_that_reaches_for_the_network_is_found(target: Target, tmp_path: Path) -> None:
+    ended = target.zygote.run(Request(["list", "solvers"], str(tmp_path), before="tests.test_hostile:reach_out"))
+    assert ended.code == 1
+    assert "reached for the network: socket.getaddrinfo" in ended.err
+
+
+def reach_out(_: Path) -> None:
+    """Ask for an address."""
+    import socket
+
+    socket.getaddrinfo("localhost", 80)

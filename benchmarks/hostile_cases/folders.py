@@ -26,6 +26,19 @@ MARKUP = (
     "{{ 7 * 7 }}{% for x in y %}",
     "[click](javascript:alert(1)) `x` | a |",
 )
+CLASHES = (
+    "caf\u00e9",
+    "cafe\u0301",
+    "CAF\u00c9",
+    "a/b",
+    "a:b",
+    "a_b",
+    "stra\u00dfe",
+    "strasse",
+    "\ufb01n",
+    "fin",
+    "fin\u200b",
+)
 PATHS = (
     "../../outside",
     "/etc/passwd",
@@ -73,15 +86,25 @@ class _Markup(HTMLParser):
 
 def page_is_inert(place: Place) -> str:
     """What on the page or the card of ``out`` could act."""
-    page = place.out / "index.html"
-    parser = _Markup()
-    parser.feed(page.read_text(encoding="utf-8"))
     card = (place.out / "README.md").read_text(encoding="utf-8")
-    parser.wrong += [f"card holds {raw}" for raw in ("<script", "<img", "<svg") if raw in card]
-    parser.wrong += ["card holds a link"] if re.search(r"(?<!\\)\]\(javascript", card) else []
-    if "49" in page.read_text(encoding="utf-8").split("{{ 7 * 7 }}")[0][-20:]:
+    found = inert_markup((place.out / "index.html").read_text(encoding="utf-8"))
+    return found or inert_markdown(card) or names_are_plain(place)
+
+
+def inert_markup(page: str) -> str:
+    """What in a page could act."""
+    parser = _Markup()
+    parser.feed(page)
+    if "49" in page.split("{{ 7 * 7 }}")[0][-20:]:
         parser.wrong.append("a template was evaluated")
-    return "; ".join(parser.wrong) or names_are_plain(place)
+    return "; ".join(parser.wrong)
+
+
+def inert_markdown(text: str) -> str:
+    """What in a text of Markdown could act."""
+    wrong = [f"it holds {raw}" for raw in ("<script", "<img", "<svg") if raw in text]
+    wrong += ["it holds a link"] if re.search(r"(?<!\\)\]\(javascript", text) else []
+    return "; ".join(wrong)
 
 
 def names_are_plain(place: Place) -> str:
@@ -105,6 +128,21 @@ def class_names_of_markup(place: Place) -> None:
 def class_names_of_paths(place: Place) -> None:
     """Paths, reserved names, an option, NUL, lines, a mark that turns text round, and 5000 letters as class names."""
     labelled(place.data, PATHS, count=2)
+
+
+def folders_differ(place: Place) -> str:
+    """Whether each class has a folder of its own, on every file system."""
+    import unicodedata
+
+    names = [path.name for path in place.out.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    keys = {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()) for name in names}
+    return "" if len(keys) == len(names) == len(CLASHES) else f"folders {sorted(names)!r}"
+
+
+@hostile(BALANCE, DONE, "page:", before=QUICK, slow=True, look=folders_differ)
+def class_names_that_clash(place: Place) -> None:
+    """Names that differ in case, in how a letter is composed, in what is made safe, or in marks that nobody sees."""
+    labelled(place.data, CLASHES, count=2)
 
 
 @hostile(BALANCE, DONE, "page:", before=QUICK, slow=True, look=page_is_inert)

@@ -59,7 +59,7 @@ def begin_balancing(root: Path) -> None:
     State.read = classmethod(spoil_and_read)  # type: ignore[assignment,method-assign]
 
 
-def _balance_begun(place: Place, **state: Any) -> None:
+def balance_begun(place: Place, **state: Any) -> None:
     pictures(place.data)
     hidden = place.out / ".evenscore"
     hidden.mkdir(parents=True)
@@ -136,43 +136,43 @@ def unfinished_file_is_a_link_outside(place: Place) -> None:
 @hostile(BALANCE, REFUSED, "cannot be understood", before=BEGIN + "balancing")
 def negative_counts_of_a_balance(place: Place) -> None:
     """A state with fewer than no samples."""
-    _balance_begun(place, made=[-3, 0])
+    balance_begun(place, made=[-3, 0])
 
 
 @hostile(BALANCE, REFUSED, "cannot be understood", before=BEGIN + "balancing")
 def round_of_a_million_million(place: Place) -> None:
     """A state in the middle of a round of a million million candidates."""
-    _balance_begun(place, round=[10**12, 0])
+    balance_begun(place, round=[10**12, 0])
 
 
 @hostile(BALANCE, REFUSED, "cannot be understood", before=BEGIN + "balancing")
 def counts_of_other_classes(place: Place) -> None:
     """A state of three classes for two."""
-    _balance_begun(place, made=[0, 0, 0])
+    balance_begun(place, made=[0, 0, 0])
 
 
 @hostile(BALANCE, REFUSED, "cannot be understood", before=BEGIN + "balancing")
 def counts_that_are_words(place: Place) -> None:
     """A state of words."""
-    _balance_begun(place, next=["a", "b"])
+    balance_begun(place, next=["a", "b"])
 
 
 @hostile(BALANCE, REFUSED, "cannot be understood")
 def signature_that_is_a_list(place: Place) -> None:
     """A state whose signature is no mapping."""
-    _balance_begun(place, signature=[1])
+    balance_begun(place, signature=[1])
 
 
 @hostile(BALANCE, REFUSED, "was made with")
 def signature_of_a_megabyte(place: Place) -> None:
     """A state of another job with a value that a message would write out."""
-    _balance_begun(place, signature={"data": "x" * 10**6})
+    balance_begun(place, signature={"data": "x" * 10**6})
 
 
 @hostile(BALANCE, DONE, "page:", before=BEGIN + "balancing", slow=True)
 def finished_without_a_summary(place: Place) -> None:
     """A state that says all is done in a folder that holds nothing: it is done again."""
-    _balance_begun(place, done=True)
+    balance_begun(place, done=True)
 
 
 @hostile(BALANCE, REFUSED, "leads outside")

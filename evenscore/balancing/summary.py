@@ -18,12 +18,14 @@ from PIL import Image
 
 from evenscore.checkpoint import write_atomic
 from evenscore.configuration import objective_name
-from evenscore.data import Dataset, from_uint8
+from evenscore.confined import inside
+from evenscore.data import Dataset, from_uint8, read_image
+from evenscore.errors import RunError
 from evenscore.metrics import Agreement, agreement, fit_classifier
 from evenscore.report import BalanceReport, ClassReport, balance_card, balance_page
 from evenscore.run import Run
 from evenscore.training.curves import game_curves, loss_curves
-from evenscore.writing import Found, Store
+from evenscore.writing import METADATA, Found, Store
 
 if TYPE_CHECKING:
     from evenscore.balancing.job import ClassResult
@@ -41,15 +43,15 @@ def write_summary(
 ) -> Agreement | None:
     """Write ``index.html``, ``README.md`` and ``summary.json``; returns the agreement, where it could be measured."""
     made = _synthetic(folder)
-    measured = measure(data, made)
-    report = _report(data, results, run, settings, made, measured)
+    measured = measure(data, folder, made)
+    report = _report(data, folder, results, run, settings, made, measured)
     write_atomic(folder.root / "index.html", balance_page(report).encode())
     write_atomic(folder.root / "README.md", balance_card(report).encode())
     write_atomic(folder.root / SUMMARY, json.dumps(_numbers(results, measured, report), indent=1).encode())
     return measured
 
 
-def measure(data: Dataset, made: Sequence[Sequence[Found]]) -> Agreement | None:
+def measure(data: Dataset, folder: Store, made: Sequence[Sequence[Found]]) -> Agreement | None:
     """Label agreement of the synthetic images by a classifier trained on the held-out real data; None without such data."""
     if data.test is None or min(data.test.distribution.counts) == 0:
         return None
@@ -59,7 +61,7 @@ def measure(data: Dataset, made: Sequence[Sequence[Found]]) -> Agreement | None:
     judge = fit_classifier(data.test.tensor(), torch.from_numpy(data.test.labels), data.num_classes, seed=0)
     names = {name: k for k, name in enumerate(data.class_names)}
     labels = torch.tensor([names[found.record["label"]] for found in chosen])
-    return agreement(judge, from_uint8(_read(chosen, data)), labels)
+    return agreement(judge, from_uint8(_read(folder, chosen, data)), labels)
 
 
 def _synthetic(folder: Store) -> list[list[Found]]:
@@ -74,21 +76,23 @@ def _synthetic(folder: Store) -> list[list[Found]]:
     return first
 
 
-def _read(chosen: Sequence[Found], data: Dataset) -> NDArray[np.uint8]:
+def _read(folder: Store, chosen: Sequence[Found], data: Dataset) -> NDArray[np.uint8]:
     shape = (len(chosen), *data.values.shape[1:])
-    images = [np.asarray(Image.open(io.BytesIO(found.content())), dtype=np.uint8) for found in chosen]
+    inside(folder.root, *(str(found.path.relative_to(folder.root)) for found in chosen))
+    images = [_picture(found, data) for found in chosen]
     return np.stack(images).reshape(shape) if images else np.zeros(shape, dtype=np.uint8)
 
 
 def _report(
     data: Dataset,
+    folder: Store,
     results: Sequence[ClassResult],
     run: Run,
     settings: Mapping[str, str],
     made: Sequence[Sequence[Found]],
     measured: Agreement | None,
 ) -> BalanceReport:
-    classes = tuple(_class_report(data, r, made[k], k, measured) for k, r in enumerate(results))
+    classes = tuple(_class_report(data, folder, r, made[k], k, measured) for k, r in enumerate(results))
     training = {
         "objective": objective_name(run.config.objective),
         "network": run.config.network,
@@ -109,15 +113,44 @@ def _report(
     )
 
 
+def _picture(found: Found, data: Dataset) -> NDArray[np.uint8]:
+    """An image that was written; of one in a shard the size is looked at before it is decoded.
+
+    Raises:
+        RunError: an image of another size.
+        UnreadableImage: none.
+    """
+    if found.size is None:
+        return np.asarray(read_image(found.path)[0], dtype=np.uint8)
+    with Image.open(io.BytesIO(found.content()), formats=("PNG",)) as image:
+        if image.size != data.values.shape[2:0:-1]:
+            raise RunError(f"{found.path} holds an image of another size: remove {found.path.parent} and start again")
+        return np.asarray(image, dtype=np.uint8)
+
+
+def _nearest(folder: Store, data: Dataset, line: Mapping[str, Any]) -> int:
+    """The row of the nearest training image of a sample.
+
+    Raises:
+        RunError: the metadata say nothing that makes sense of it.
+    """
+    scores = line.get("scores")
+    row = scores.get("nearest") if isinstance(scores, dict) else None
+    if type(row) is not int or not 0 <= row < len(data):
+        raise RunError(f"{folder.root / METADATA} cannot be understood: remove {folder.root} and start again")
+    return row
+
+
 def _class_report(
     data: Dataset,
+    folder: Store,
     result: ClassResult,
     made: Sequence[Found],
     k: int,
     measured: Agreement | None,
 ) -> ClassReport:
     shown = made[:SHOWN]
-    nearest = [int(found.record["scores"]["nearest"]) for found in shown]
+    nearest = [_nearest(folder, data, found.record) for found in shown]
     known = measured is not None and measured.by_class[k] is not None
     return ClassReport(
         name=result.plan.name,
@@ -130,7 +163,7 @@ def _class_report(
         copies=result.copies,
         mislabelled=result.mislabelled,
         real_images=data.values[data.of_class(k)[:SHOWN]],
-        synthetic_images=_read(shown, data),
+        synthetic_images=_read(folder, shown, data),
         nearest_images=data.values[nearest] if nearest else None,
         agreement=measured.by_class[k] if measured and known else None,
         agreement_interval=measured.intervals[k] if measured and known else None,

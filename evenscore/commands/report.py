@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from evenscore.errors import DataError, EvenscoreError, UsageError
 from evenscore.evaluation import Evaluation, Settings, sentences, to_dict
 from evenscore.evaluation.kept import Kept
 from evenscore.evaluation.page import SHOWN, Context, gathered, quality_report
+from evenscore.reading import STATE, parse_json, read_text
 from evenscore.report import quality_page
 from evenscore.report.environment import is_page
 from evenscore.run import Run
@@ -108,10 +108,10 @@ def origin_of(path: Path) -> Run | None:
         return Run.open(path / HIDDEN / "run")
     if state.is_file():
         try:
-            named = json.loads(state.read_text(encoding="utf-8"))["signature"]["run"]
+            named = parse_json(read_text(state, STATE))["signature"]["run"]
         except (OSError, ValueError, LookupError, TypeError):
             return None
-        if named and Run.exists(Path(named)):
+        if isinstance(named, str) and Run.exists(Path(named)):
             return Run.open(Path(named))
     return None
 

@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from evenscore.checkpoint import PARTIAL, make_folder, write_atomic
+from evenscore.confined import inside
 from evenscore.errors import DataError, RunError
+from evenscore.reading import STATE, parse_json, read_text
 
 LOCK, JOB = "lock", "job.json"
 DATA = ("data", "judging data")
 """Keys of a job that hold fingerprints."""
 SUBFOLDERS = ("parts", "failures", "pictures", "runs")
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class Folder:
         """The folder at ``root``, made where it is not there.
 
         Raises:
-            DataError: it holds something else, or cannot be written.
+            DataError: it holds something else, cannot be written, or a folder in it is a link that leads out of it.
         """
+        inside(root, *SUBFOLDERS, FEATURES)
         ours = (LOCK, *SUBFOLDERS)
         strange = not root.is_dir() or any(p.name not in ours and not p.name.endswith(PARTIAL) for p in root.iterdir())
         if root.exists() and strange and not (root / JOB).is_file():
@@ -73,6 +77,9 @@ class Folder:
         kept, asked = self.read(JOB), json.loads(json.dumps(job))
         if kept is None:
             return
+        recipes = kept.get("recipes")
+        if not isinstance(recipes, dict) or not all(isinstance(recipe, dict) for recipe in recipes.values()):
+            raise self.damaged(JOB)
         for key in dict.fromkeys([*kept, *asked]):
             if key in DATA and kept.get(key) != asked.get(key):
                 raise RunError(f"{self.root} holds a comparison on other data: give that data, or choose another --out")
@@ -91,18 +98,20 @@ class Folder:
         )
 
     def read(self, name: str) -> Any:
-        """A JSON file, None where it is not there.
+        """The mapping in a JSON file, None where it is not there.
 
         Raises:
             RunError: it cannot be understood.
         """
-        path = self.root / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            found = parse_json(read_text(self.root / name, STATE))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
             raise self.damaged(name) from None
+        if not isinstance(found, dict):
+            raise self.damaged(name)
+        return found
 
     def damaged(self, name: str) -> RunError:
         """The error for a file that cannot be understood."""
@@ -140,8 +149,13 @@ class Folder:
     def failure(self, name: str) -> str | None:
         """Why a run failed, None where it did not, or has succeeded since."""
         found = None if self.has(name) else self.read(f"failures/{name}.json")
-        return None if found is None else str(found["sentence"])
+        return None if found is None else str(found.get("sentence"))
 
     def run(self, name: str) -> Path:
-        """The folder in which a run is trained."""
+        """The folder in which a run is trained.
+
+        Raises:
+            DataError: it is a link that leads out of the comparison.
+        """
+        inside(self.root, f"runs/{name}")
         return self.root / "runs" / name

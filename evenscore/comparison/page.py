@@ -49,10 +49,13 @@ def rewrite(root: Path) -> Path:
     """Write the page of the comparison in ``root`` again, with real images where the data are as they were.
 
     Raises:
-        RunError, DataError: as :func:`write_page`.
+        RunError, DataError: as :func:`write_page`, or the result is not what a comparison leaves.
     """
     folder = Folder(root)
-    return write_page(folder, _data(folder))
+    try:
+        return write_page(folder, _data(folder))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise folder.damaged(RESULT) from None
 
 
 def _data(folder: Folder) -> Dataset | None:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from evenscore.checkpoint import write_atomic
 from evenscore.data import Dataset, from_uint8, to_uint8
+from evenscore.data.archive import arrays
+from evenscore.errors import DataError
 from evenscore.metrics import CopyDetector
 from evenscore.run import Run
 from evenscore.sampling import Sampler, generate, labels_for
@@ -53,8 +55,14 @@ def save_pictures(path: Path, run: Run, data: Dataset, sampler: Sampler, per_cla
 
 
 def load_pictures(path: Path) -> Pictures | None:
-    """What :func:`save_pictures` kept; None where there is nothing."""
+    """What :func:`save_pictures` kept; None where there is nothing.
+
+    Raises:
+        DataError: it is damaged, or of another form.
+    """
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as kept:
-        return Pictures(kept["images"], kept["labels"], kept["nearest"])
+    kept = Pictures(*arrays(path, ("images", "labels", "nearest")))
+    if kept.images.ndim != 4 or not len(kept.images) == len(kept.labels) == len(kept.nearest):
+        raise DataError(f"{path} holds no pictures of a comparison: remove it")
+    return kept

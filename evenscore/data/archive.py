@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,9 +131,26 @@ def read_archive(path: str | Path, *, name: str | None = None) -> Dataset:
     return Dataset.from_arrays(arrays["train_images"], arrays["train_labels"], arrays.get("class_names"), name, test)
 
 
+def arrays(path: Path, keys: Sequence[str]) -> tuple[NDArray[Any], ...]:
+    """The arrays under some keys of an archive of one's own, read with the same care.
+
+    Raises:
+        DataError: it is missing, no archive or damaged, or lacks one.
+    """
+    with opened(path, lambda names: _exactly(path, names, keys)) as archive:
+        return tuple(archive.array(key) for key in keys)
+
+
+def _exactly(path: Path, members: list[str], keys: Sequence[str]) -> dict[str, str]:
+    missing = [key for key in keys if f"{key}.npy" not in members]
+    if missing:
+        raise DataError(f"archive {str(path)!r} has no {missing[0]}: remove it and give the command again")
+    return {key: key for key in keys}
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """An archive with the keys of :data:`KEYS`, for reading inside.
+def opened(path: Path, find: Callable[[list[str]], Mapping[str, str]] | None = None) -> Iterator[Archive]:
+    """An archive with the keys of :data:`KEYS`, or with those that ``find`` finds among its members, for reading inside.
 
     Raises:
         DataError: it is missing, no archive, damaged, or has not the keys.
@@ -148,7 +165,8 @@ def opened(path: Path) -> Iterator[Archive]:
                     "write it with numpy.savez(path, train_images=..., train_labels=...)"
                 )
             with zipfile.ZipFile(file) as archive:
-                yield Archive(path, archive, _found(path, archive.namelist()))
+                names = archive.namelist()
+                yield Archive(path, archive, _found(path, names) if find is None else find(names))
     except (
         OSError,
         zipfile.BadZipFile,

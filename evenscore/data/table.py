@@ -2,6 +2,7 @@
 
 Law: what stood in the file stands in the output, row for row and value for value: of text the very characters of each
 field, of parquet the very columns with their types. Rows that are added follow, and one last column says which they are.
+A file that expands far beyond its size is refused before it is read.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evenscore.errors import DataError, UsageError, unknown
+from evenscore.data.expansion import check_expansion
+from evenscore.errors import DataError, UsageError, shown, unknown
+from evenscore.reading import read_bytes
 
 TEXT = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (*TEXT, *PARQUET)
 MARK = "synthetic"
 """Name of the column that says whether a row was generated."""
+MOST_COLUMNS = 10_000
+"""Columns of a table, at most: some measures hold a number for each pair of them."""
 PADDED = re.compile(r"[+-]?0[0-9]")
 """A number that text pads with zeros is a code, not a number: 00501."""
 
@@ -92,14 +98,15 @@ def read_table(path: Path) -> TableFile:
 
     Raises:
         UsageError: the name ends in no known suffix.
-        DataError: it is not there, empty, damaged, or pandas (for parquet also pyarrow) is not installed.
+        DataError: it is not there, no regular file, empty, damaged, too wide, far larger than the file that holds it, or
+            pandas (for parquet also pyarrow) is not installed.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise unknown("kind of table", suffix or str(path), SUFFIXES)
     _needed("pandas")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise DataError(f"table {path} cannot be read ({error.strerror}): give an existing file") from None
     if not content.strip():
@@ -119,9 +126,7 @@ def _read_text(path: Path, content: bytes) -> TableFile:
     separator = ";" if separator == "," and "," not in first and ";" in first else separator
     records = _records(path, text, separator)
     header = records[0]
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise DataError(f"table {path} names the column {repeated[0]!r} more than once: give every column its own name")
+    _check_columns(path, header)
     newline = "\r\n" if first.endswith("\r") else "\n"
     return TableFile(path, _typed(records), records, separator, newline)
 
@@ -150,14 +155,13 @@ def _typed(records: list[list[str]]) -> Any:
     import pandas
 
     header = records[0]
-    codes = {
-        name: str for i, name in enumerate(header) if any(PADDED.match(record[i].strip()) for record in records[1:])
-    }
+    codes = {i: str for i in range(len(header)) if any(PADDED.match(record[i].strip()) for record in records[1:])}
     written = io.StringIO(newline="")
     csv.writer(written).writerows(records)
     written.seek(0)
     settings: Mapping[str, Any] = {"index_col": False, "skip_blank_lines": False, "low_memory": False}
-    return pandas.read_csv(written, dtype=codes, **settings)
+    frame = pandas.read_csv(written, dtype=codes, header=0, names=list(range(len(header))), **settings)
+    return frame.set_axis(header, axis=1)  # pandas would rename some
 
 
 def _read_parquet(path: Path, content: bytes) -> TableFile:
@@ -166,15 +170,38 @@ def _read_parquet(path: Path, content: bytes) -> TableFile:
     import pyarrow.parquet
 
     try:
+        schema = pyarrow.parquet.read_schema(pyarrow.BufferReader(content))
+        _check_columns(path, schema.names)
+        _check_types(path, schema)
+        check_expansion(path, content)
         source = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
         frame = source.to_pandas(ignore_metadata=True)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"table {path} cannot be read as parquet ({reason}): give a complete file") from None
-    nested = [field.name for field in source.schema if pyarrow.types.is_nested(field.type)]
-    if nested:
-        raise DataError(f"table {path} has lists or records in column {nested[0]!r}: give one plain value for each row")
     return TableFile(path, frame, source)
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    """Refuse a header with a name that stands twice, or too many."""
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"table {path} has {len(names)} columns: give at most {MOST_COLUMNS}")
+    name, count = next(iter(Counter(names).most_common(1)), ("", 0))
+    if count > 1:
+        raise DataError(f"table {path} names the column {shown(name)} more than once: give every column its own name")
+
+
+def _check_types(path: Path, schema: Any) -> None:
+    """Refuse columns of other than plain values."""
+    from pyarrow import types
+
+    for field in schema:
+        if types.is_nested(field.type):
+            raise DataError(
+                f"table {path} has lists or records in column {shown(field.name)}: give one plain value for each row"
+            )
+        if types.is_binary(field.type) or types.is_large_binary(field.type) or types.is_fixed_size_binary(field.type):
+            raise DataError(f"table {path} has bytes in column {shown(field.name)}: give text or numbers")
 
 
 def _check(table: TableFile) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 
 from evenscore import records
 from evenscore.checkpoint import make_folder, write_atomic
+from evenscore.confined import inside
 from evenscore.errors import RunError, UsageError
 from evenscore.lock import hold
+from evenscore.reading import STATE, parse_json, read_text
 from evenscore.writing import check_output
 
 FORMAT = 1
@@ -63,12 +65,13 @@ class Parts:
 
         Raises:
             RunError: it holds another job, or is in use.
-            DataError: it holds something else, or cannot be written.
+            DataError: it holds something else, cannot be written, or its folder of parts is a link that leads out of it.
         """
         if self.out is None:
             yield
             return
         path = self.out / JOB
+        inside(self.out, FOLDER)
         if not path.is_file():
             check_output(self.out)
             make_folder(self.out)
@@ -80,7 +83,7 @@ class Parts:
 
     def _check(self, path: Path) -> None:
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = parse_json(read_text(path, STATE))
             kept.pop("format")
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             raise RunError(f"{path} cannot be understood: remove {self.out} and give the command again") from None
@@ -97,7 +100,7 @@ class Parts:
         if self.out is None:
             return self.memory.get((row, seed))
         try:
-            return records.read(Part, json.loads(self._path(row, seed).read_text(encoding="utf-8")))
+            return records.read(Part, parse_json(read_text(self._path(row, seed), STATE)))
         except (OSError, ValueError, AttributeError, UsageError):
             return None
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from evenscore.denoisers.base import Denoiser, evaluation
 from evenscore.denoisers.one_step import OneStep
-from evenscore.errors import UsageError, unknown
+from evenscore.errors import NotFinite, UsageError, unknown
 from evenscore.guidance.classifier_free import ClassifierFree, check_scale
 from evenscore.labels import check_total
 from evenscore.random import SampleNoise
@@ -144,6 +144,7 @@ def generate(
     Raises:
         UsageError: labels out of range, indices or sets that do not match them, an empty batch size, or a sampler for
             another kind of model. Raised at the call.
+        NotFinite: a sample became NaN or infinite. Raised on the way; batches before are good.
     """
     targets = torch.as_tensor(labels, dtype=torch.int64)
     numbers = range(len(targets)) if indices is None else indices
@@ -168,6 +169,7 @@ def generate(
             final = wrap(guided, rows.to(device))
             with evaluation(final), torch.inference_mode():
                 x = _solve(final, targets[part].to(device), SampleNoise(seed, place), sampler, torch.device(device))
+            _require_finite(x, place)
             yield Batch(place, targets[part], x.cpu().clone())
 
     return batches()
@@ -189,6 +191,16 @@ def _check_kind(denoiser: Denoiser, sampler: Sampler, labels: Tensor, guide: Gui
         )
     if bool((labels == denoiser.null).any()):
         raise UsageError("a one-step generator knows no null label: give classes of the model")
+
+
+def _require_finite(x: Tensor, place: Sequence[int]) -> None:
+    good = torch.isfinite(x.flatten(1)).all(1)
+    if not bool(good.all()):
+        first = place[int(torch.nonzero(~good)[0])]
+        raise NotFinite(
+            f"sample {first} became NaN or infinite, {int((~good).sum())} of {len(x)} in its batch: give a guidance scale "
+            "nearer to 1, more evaluations (--nfe), or another checkpoint"
+        )
 
 
 def _parts(sets: Tensor | None, count: int, batch_size: int) -> list[slice]:

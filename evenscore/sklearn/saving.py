@@ -21,11 +21,14 @@ from evenscore.checkpoint import Checkpoint, make_folder, save_checkpoint, write
 from evenscore.errors import CheckpointError, RunError
 from evenscore.objectives import Objective
 from evenscore.objectives.naming import write_objective
+from evenscore.reading import STATE, parse_json, read_bytes, read_text
 from evenscore.run import Run
 from evenscore.sklearn.fitting import FittedTable
 from evenscore.vectors import FitSettings, Trained, make_objective
 
 T = TypeVar("T")
+LONGEST = 2**16
+"""Bytes of a class, at most."""
 TABLE, TENSORS = "table.json", "table.safetensors"
 
 
@@ -66,12 +69,14 @@ def load_fitted(kind: type[T], path: Path) -> T:
         CheckpointError: it is damaged.
     """
     try:
-        note = json.loads((path / TABLE).read_text(encoding="utf-8"))
-        content = (path / TENSORS).read_bytes()
+        note = parse_json(read_text(path / TABLE, STATE))
+        content = read_bytes(path / TENSORS)
     except OSError as error:
         raise RunError(f"{path} holds no saved generator ({error.strerror}): give a folder that save() wrote") from None
     except ValueError:
         raise CheckpointError(f"{path / TABLE} is damaged: save the generator again") from None
+    if not isinstance(note, dict):
+        raise CheckpointError(f"{path / TABLE} is damaged: save the generator again")
     if hashlib.sha256(content).hexdigest() != note.get("sha256"):
         raise CheckpointError(
             f"{path / TENSORS} is damaged (its bytes do not match the checksum): save the generator again"
@@ -97,7 +102,10 @@ def _restored(kind: type[T], note: dict[str, Any], content: bytes) -> T:
         }
     )
     made.fitted_, made._seed = fitted, note["seed"]
-    made.classes_ = np.array(note["classes"]["values"], dtype=note["classes"]["dtype"])
+    values, dtype = note["classes"]["values"], np.dtype(note["classes"]["dtype"])
+    if dtype.itemsize > LONGEST:
+        raise ValueError(f"classes of {dtype.itemsize} bytes each")
+    made.classes_ = np.array(values, dtype=dtype)
     made.n_features_in_ = note["features"]
     if note["names"]:
         made.feature_names_in_ = np.array(note["names"], dtype=object)

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from evenscore.tables.columns import Values
 
+LARGEST = 1e150
+"""Largest number of a table: the square of a larger one is no float."""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -168,6 +171,8 @@ def _sort_of(name: str, value: Any) -> str:
 def _refuse_infinite(name: str, data: NDArray[np.float64]) -> None:
     if np.isinf(data).any():
         raise ValueError(f"Input X contains infinity in column {name!r}: remove these rows, or replace the values")
+    if (np.abs(data) > LARGEST).any():
+        raise ValueError(f"Input X contains numbers beyond {LARGEST:g} in column {name!r}: give it in a larger unit")
 
 
 def _pandas_column(name: str, series: Any) -> Values:

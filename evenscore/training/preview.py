@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.data.pixels import png_bytes, to_uint8
 from evenscore.denoisers.base import Denoiser
+from evenscore.errors import NotFinite
 from evenscore.sampling import Sampler, generate, labels_for
 
 COLUMNS = 8
@@ -21,13 +22,19 @@ QUICK = Sampler(nfe=10)
 
 
 def save_preview(denoiser: Denoiser, path: Path, seed: int, sampler: Sampler = QUICK) -> None:
-    """Draw a grid of at most ``ROWS`` classes; vectors have no picture and are left out."""
+    """Draw a grid of at most ``ROWS`` classes.
+
+    Vectors have no picture and are left out; so is a grid of which a sample is not finite: training goes on.
+    """
     if len(denoiser.shape) != 3:
         return
     labels = labels_for([COLUMNS if k < ROWS else 0 for k in range(denoiser.num_classes)])
     device = str(next(denoiser.parameters()).device)
     batches = generate(denoiser, labels, seed=seed, sampler=sampler, device=device)
-    images = to_uint8(torch.cat([batch.x for batch in batches]))
+    try:
+        images = to_uint8(torch.cat([batch.x for batch in batches]))
+    except NotFinite:
+        return
     make_folder(path.parent)
     write_atomic(path, png_bytes(grid(images, COLUMNS)))
 

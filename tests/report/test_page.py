@@ -185,3 +185,10 @@ def test_write_page(tmp_path: Path, vectors: BalanceReport) -> None:
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == balance_page(vectors)
     with pytest.raises(DataError, match="page .* cannot be written"):
         write_page(tmp_path / "nowhere" / "index.html", vectors)
+
+
+def test_doubts_beyond_the_twelfth_are_counted(report: BalanceReport) -> None:
+    few = [dataclasses.replace(report.classes[0], name=f"few {i}", real=1, kept=1) for i in range(15)]
+    text = balance_page(dataclasses.replace(report, classes=tuple(few)))
+    assert re.findall(r"<li><b><bdi>(.*?)</bdi></b>: ", text) == [f"few {i}" for i in range(12)]
+    assert "<li>3 classes more; see below.</li>" in text

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from evenscore.report import BalanceReport
-from evenscore.report.words import agreement, doubts, join, many, number, plain, reasons, summary
+from evenscore.report.words import agreement, doubts, inert, join, many, number, plain, reasons, summary
 
 
 def test_the_summary_says_the_sums(report: BalanceReport) -> None:
@@ -68,3 +68,19 @@ def test_agreement_with_and_without_interval(report: BalanceReport) -> None:
 )
 def test_plain(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a|b", r"a\|b"),
+        ("a\\|b", r"a\\\|b"),
+        ("<img src=x onerror=y>", "&lt;img src=x onerror=y>"),
+        ("[click](javascript:x)", r"[click]\(javascript:x)"),
+        ("![x][y]", r"![x]\[y]"),
+        ("a &lt; b\n# head", "a &amp;lt; b # head"),
+        ("0.3 [0.1, 0.5]*", "0.3 [0.1, 0.5]*"),
+    ],
+)
+def test_inert(text: str, shown: str) -> None:
+    assert inert(text) == shown

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evenscore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from evenscore.commands.sample import wanted
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
-from evenscore.errors import CheckpointError, DataError, RunError, UsageError
+from evenscore.errors import CheckpointError, DataError, NotFinite, RunError, UsageError
 from evenscore.lock import hold
 from evenscore.run import Run
 from evenscore.sampling import Sampler
@@ -172,6 +173,9 @@ def test_counts_come_from_a_number_or_a_file(tmp_path: Path) -> None:
         (("test", "Val", "metadata.jsonl"), ("class test", "class Val", "metadata.jsonl 2")),
         (("日本", "a\nb", ""), ("日本", "a_b", "class")),
         (("x" * 300,), ("x" * 60,)),
+        (("caf\u00e9", "cafe\u0301", "CAF\u00c9"), ("caf\u00e9", "cafe_", "CAF\u00c9 2")),
+        (("stra\u00dfe", "STRASSE", "\ufb01n", "fin"), ("stra\u00dfe", "STRASSE 2", "\ufb01n", "fin 2")),
+        (("fin", "fin\u200b", "fi\u202en"), ("fin", "fin_", "fi_n")),
     ],
 )
 def test_class_names_become_safe_folder_names(names: tuple[str, ...], folders: tuple[str, ...]) -> None:
@@ -191,3 +195,43 @@ def test_a_taken_over_file_is_the_file_itself_also_behind_a_link_and_after_a_tor
     assert (tmp_path / "data" / "real.png").read_bytes() == b"content", "the source is never written through a link"
     with pytest.raises(DataError, match="cannot be read any more"):
         folder.link(0, "gone.png", tmp_path / "data" / "gone.png")
+
+
+LINE = {"file_name": "a/0.png", "label": "a", "synthetic": True}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        "[1]",
+        json.dumps({**LINE, "file_name": "../0.png"}),
+        json.dumps({**LINE, "file_name": "a/../../0.png"}),
+        json.dumps({**LINE, "file_name": "/etc/passwd"}),
+        json.dumps({**LINE, "file_name": "b/0.png"}),
+        json.dumps({**LINE, "file_name": 5}),
+        json.dumps({**LINE, "label": "b"}),
+        json.dumps({**LINE, "synthetic": "yes"}),
+    ],
+)
+def test_metadata_that_are_not_ours_are_refused(tmp_path: Path, line: str) -> None:
+    folder = ImageFolder.at(tmp_path / "out", ["a"])
+    folder.record([LINE])
+    assert [found.record for found in folder.found()] == [LINE]
+    with (tmp_path / "out" / "metadata.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match=r"metadata\.jsonl cannot be understood: remove .*out and start again"):
+        list(folder.found())
+
+
+def test_samples_that_are_not_finite_are_never_written(trained: Path, tmp_path: Path, job: SampleJob) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    kept = load_checkpoint(folder)
+    spoilt = {key: value.clone() for key, value in kept.tensors.items()}
+    next(value for key, value in spoilt.items() if key.startswith("ema.") and value.ndim == 4)[0] = float("nan")
+    save_checkpoint(folder, int(kept.state["step"]), Checkpoint(spoilt, kept.state))
+    with pytest.raises(NotFinite, match="sample 0 became NaN or infinite, 4 of 4 in its batch: give a guidance scale"):
+        list(sample_files(Run.open(tmp_path / "run"), tmp_path / "out", job))
+    assert list((tmp_path / "out").rglob("*.png")) == []
+    assert list(ImageFolder.at(tmp_path / "out", Run.open(trained).card.class_names).found()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,18 @@ def test_a_saved_generator_is_a_run_folder_and_comes_back(tmp_path: Path) -> Non
         model.save(tmp_path / "run")
     with pytest.raises(RunError, match="holds no saved generator"):
         ScoreGenerator.load(tmp_path)
+    whole = (tmp_path / "run" / "table.json").read_text()
+    note = json.loads(whole)
+    note["classes"]["dtype"] = "<U100000000"
+    for text, words in (
+        (json.dumps(note), "cannot be understood .classes of 400000000 bytes each"),
+        ("[" * 100_000, "table.json is damaged"),
+        ("[]", "table.json is damaged"),
+    ):
+        (tmp_path / "run" / "table.json").write_text(text)
+        with pytest.raises(CheckpointError, match=words):
+            ScoreGenerator.load(tmp_path / "run")
+    (tmp_path / "run" / "table.json").write_text(whole)
     (tmp_path / "run" / "table.safetensors").write_bytes(b"other")
     with pytest.raises(CheckpointError, match="is damaged"):
         ScoreGenerator.load(tmp_path / "run")

@@ -105,6 +105,7 @@ def test_lists_and_sparse_matrices_come_back() -> None:
         (pd.DataFrame({"a": pd.to_datetime(["2020-01-01"])}), "column 'a' holds dates or durations"),
         (pd.DataFrame({"a": [1, "x"]}, dtype=object), "mixes number and text, could not convert string to float"),
         (np.array([[np.inf], [1.0]]), "Input X contains infinity in column 'x0'"),
+        (np.array([[1e308], [1.0]]), "numbers beyond 1e\\+150 in column 'x0': give it in a larger unit"),
         (pl.DataFrame({"a": [[1], [2]]}), "column 'a' has the dtype List"),
         (np.zeros(3), "Expected 2D array, got 1D array instead"),
     ],

@@ -162,3 +162,14 @@ def test_the_command_line_says_so(
     done = cli("train", "digits:factor=50", "--out", tmp_path / "run", "--steps", 3, *settings)
     assert done.code == 0
     assert "the gradient became nan at step 2: back to step 0, with 0.5 times the learning rate" in done.err
+
+
+def test_balancing_says_so_and_goes_no_further_than_the_last_good_checkpoint(
+    tmp_path: Path, cli: Callable[..., Any], fragile: Callable[[dict[int, int]], None]
+) -> None:
+    settings = ["--set", "batch_size=16", "--set", "previews=0", "--set", "precision=float32", "--network", "tiny"]
+    command = ["balance", "digits:factor=50", "--out", tmp_path / "out", "--target", "3", "--nfe", "2", "--steps", "3"]
+    fragile({1: 9})
+    cli(*command, *settings).assert_refused(1, "the learning rate was halved 3 times already")
+    assert list((tmp_path / "out").rglob("*.png")) == []
+    assert not (tmp_path / "out" / "index.html").exists()
