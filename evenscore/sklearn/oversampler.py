@@ -36,7 +36,7 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
     """Over-sample classes with rows drawn from a score model of the table.
 
     Each class has a law in closed form, a Gaussian or a smoothed bootstrap with moments shrunk towards what all classes have in
-    common. Where a class to be sampled has at least 100 rows, a score network is trained on all classes with ``objective`` and
+    common. Where a class to be sampled has at least 1000 rows, a score network is trained on all classes with ``objective`` and
     corrects it as much as helps on rows left out.
 
     Args:

@@ -28,7 +28,7 @@ from evenscore.run import DataCard
 from evenscore.sampling import generate
 from evenscore.vectors.correction import Split, Tell, split, train_network, weigh
 from evenscore.vectors.laws import fit_laws
-from evenscore.vectors.settings import LARGE, FitSettings
+from evenscore.vectors.settings import WORTH, FitSettings
 
 BATCH = 2048
 TOLERANCE = 1e-4
@@ -119,7 +119,7 @@ def fit_vectors(
     counts = np.bincount(labels, minlength=len(names))
     process = PROCESSES["vp"]()
     base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed)
-    large = any(counts[k] >= LARGE for k in classes)
+    large = any(counts[k] >= WORTH for k in classes)
     none = torch.zeros(len(names), dtype=torch.float64)
     if how.correction == "never" or (how.correction == "auto" and not large):
         return VectorModel(base, none)
