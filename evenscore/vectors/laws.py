@@ -25,8 +25,8 @@ PARTS = (2, 4, 8, 16, 32)
 """Numbers of parts that are tried."""
 ROWS = 20
 """Rows that a part has on average, at least."""
-WEIGHT = 3.0
-"""Weight nu of the prior of a part's covariance, in units of D."""
+WEIGHT = 10.0
+"""Weight nu of what the parts have in common in the covariance of each, in units of D."""
 JUDGED, MOST = 5000, 20_000
 """Rows of a class by which the number of parts is chosen, and to which its mixture is fitted, at most."""
 BEHIND = 0.02
