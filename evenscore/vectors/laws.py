@@ -1,7 +1,7 @@
 """The law in closed form of each class: a Gaussian, a Gaussian mixture, or a smoothed bootstrap of its rows.
 
-Law: of a Gaussian, mixtures of growing numbers of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the first
-is taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a
+Law: of a Gaussian, the mixture of the best number of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the
+first is taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a
 Gaussian exactly. A class with fewer than :data:`ROWS` rows for each of two parts is no mixture.
 """
 
@@ -108,14 +108,14 @@ def parts_of(rows: Tensor, common: Tensor, how: Chosen, seed: int, k: int, parts
         return 0
     constant = -0.5 * rows.shape[1] * math.log(2 * math.pi)
     plain = torch.cat([left_out(*pair, common, how.weight, (0.0, how.share)) for pair in data], 1) + constant
-    scores, best = [plain[0]], float(plain[0].mean())
+    best, best_scores = 0, torch.full_like(plain[0], -math.inf)
     for number in tried:
-        scores.append(torch.cat([_mixture_scores(*pair, common, how, number, seed) for pair in data]))
-        if float(scores[-1].mean()) < best - BEHIND:
+        scores = torch.cat([_mixture_scores(*pair, common, how, number, seed) for pair in data])
+        if float(scores.mean()) > float(best_scores.mean()):
+            best, best_scores = number, scores
+        elif float(scores.mean()) < float(best_scores.mean()) - BEHIND:
             break
-        best = max(best, float(scores[-1].mean()))
-    place = first_near(torch.stack([*scores, plain[1]]))
-    return tried[place - 1] if 0 < place < len(scores) else 0
+    return best if first_near(torch.stack([plain[0], best_scores, plain[1]])) == 1 else 0
 
 
 def _mixture_scores(kept: Tensor, out: Tensor, common: Tensor, how: Chosen, parts: int, seed: int) -> Tensor:
