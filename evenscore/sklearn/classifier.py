@@ -32,7 +32,6 @@ from evenscore.sklearn.fitting import FittedTable, fit_table
 from evenscore.sklearn.inputs import read_labels, read_table
 from evenscore.sklearn.parameters import CONSTRAINTS, seed_of
 from evenscore.tables import Frame
-from evenscore.vectors.errors import denoising_bounds
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -148,7 +147,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.method == "likelihood" or (self.method == "auto" and closed):
             return self.fitted_.log_densities(frame)
         x = torch.from_numpy(self.fitted_.code.encode(frame))
-        return np.asarray(denoising_bounds(self.fitted_.model.denoiser, x, self.draws, self._seed).numpy())
+        return np.asarray(self.fitted_.model.bounds(x, self.draws, self._seed).numpy())
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Posterior (N, K) of each row.
