@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -17,9 +16,9 @@ from torch import Tensor
 from evenscore.denoisers.class_kernels import ClassKernels
 from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.process import Process
-from evenscore.vectors.kernels import MANY, Chosen, centres_of, choose, first_near, left_out, some_rows
+from evenscore.vectors.kernels import Chosen, centres_of, choose, first_near, left_out, some_rows
 from evenscore.vectors.mixtures import fit_mixture
-from evenscore.vectors.shrink import FOLDS, class_covariance, class_means, common_covariance, folds
+from evenscore.vectors.shrink import class_covariance, class_means, common_covariance, folds
 
 PARTS = (2, 4, 8, 16, 32)
 """Numbers of parts that are tried."""
@@ -29,6 +28,8 @@ WEIGHT = 10.0
 """Weight nu of what the parts have in common in the covariance of each, in units of D."""
 JUDGED, MOST = 5000, 20_000
 """Rows of a class by which the number of parts is chosen, and to which its mixture is fitted, at most."""
+ERRORS = 1.0
+"""A mixture has to be ahead of a Gaussian by more than so many standard errors of the mean of five folds."""
 BEHIND = 0.02
 """Nats a row by which a larger number of parts is behind when no larger ones are tried."""
 
@@ -101,8 +102,7 @@ def parts_of(rows: Tensor, common: Tensor, how: Chosen, seed: int, k: int, parts
     if not parts or len(rows) < ROWS * parts[0]:
         return 0
     judged = some_rows(rows, JUDGED, seed, k)
-    pairs = list(islice(folds(len(judged), seed, "parts", k), 1 if len(judged) >= MANY else FOLDS))
-    data = [(judged[kept], judged[out]) for kept, out in pairs]
+    data = [(judged[kept], judged[out]) for kept, out in folds(len(judged), seed, "parts", k)]
     tried = [number for number in parts if ROWS * number <= min(len(kept) for kept, _ in data)]
     if not tried:
         return 0
@@ -115,7 +115,7 @@ def parts_of(rows: Tensor, common: Tensor, how: Chosen, seed: int, k: int, parts
             best, best_scores = number, scores
         elif float(scores.mean()) < float(best_scores.mean()) - BEHIND:
             break
-    return best if first_near(torch.stack([plain[0], best_scores, plain[1]])) == 1 else 0
+    return best if first_near(torch.stack([plain[0], best_scores, plain[1]]), ERRORS) == 1 else 0
 
 
 def _mixture_scores(kept: Tensor, out: Tensor, common: Tensor, how: Chosen, parts: int, seed: int) -> Tensor:
