@@ -8,7 +8,7 @@ Gaussian exactly. A class with fewer than :data:`ROWS` rows for each of two part
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ def fit_laws(
     seed: int,
     counts: Sequence[int] | None = None,
     parts: Sequence[int] = PARTS,
+    wanted: Collection[int] | None = None,
 ) -> ClassMixtures:
     """The laws of some classes.
 
@@ -49,6 +50,7 @@ def fit_laws(
         seed: of folds, centres and parts.
         counts: weights of the classes under the null label; their numbers of rows when None.
         parts: numbers of parts of a mixture that are tried, growing; none of them for laws of one mean.
+        wanted: classes that may be mixtures; None for all.
     """
     rows = [part.double() for part in samples]
     common = common_covariance(rows, seed)
@@ -56,7 +58,7 @@ def fit_laws(
     found, owners, near, centres = [], [], [], []
     for k, mine in enumerate(rows):
         how = choose(mine, common, seed, k)
-        number = parts_of(mine, common, how, seed, k, parts)
+        number = parts_of(mine, common, how, seed, k, parts if wanted is None or k in wanted else ())
         found.append(_mixed(mine, common, how, number, seed, k) if number else _plain(mine, means[k], common, how))
         owners += [k] * max(1, number)
         near += [0.0 if number else how.share] * max(1, number)

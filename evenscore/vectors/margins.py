@@ -8,6 +8,7 @@ and mean and spread of a number stay near to what they were.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -77,14 +78,14 @@ def _line(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return torch.where(x < start[0], low, torch.where(x >= start[-1], high, inside))
 
 
-def fit_margins(x: Tensor, y: Tensor, classes: int, seed: int) -> Margins:
-    """The maps of rows (N, D), float64, of K classes (N,)."""
+def fit_margins(x: Tensor, y: Tensor, classes: int, seed: int, wanted: Collection[int] | None = None) -> Margins:
+    """The maps of rows (N, D), float64, of K classes (N,); of classes that are not ``wanted`` the identity."""
     knots = PIECES[-1]
     line = torch.arange(knots, dtype=torch.float64).expand(classes, x.shape[1], knots)
     found = Margins(line.clone(), line.clone(), torch.zeros(classes, x.shape[1], dtype=torch.bool))
     for k in range(classes):
         rows = x[y == k]
-        if len(rows) < LEAST:
+        if len(rows) < LEAST or (wanted is not None and k not in wanted):
             continue
         kept, out = next(folds(len(rows), seed, "margins", k))
         kept, out = kept[:MOST], out[:MOST]

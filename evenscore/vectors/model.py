@@ -136,9 +136,9 @@ def fit_vectors(
     classes = range(len(names)) if wanted is None else wanted
     counts = np.bincount(labels, minlength=len(names))
     process = PROCESSES["vp"]()
-    margins = fit_margins(torch.from_numpy(vectors), torch.from_numpy(labels), len(names), how.seed)
+    margins = fit_margins(torch.from_numpy(vectors), torch.from_numpy(labels), len(names), how.seed, wanted)
     vectors = margins.encode(torch.from_numpy(vectors), torch.from_numpy(labels)).numpy()
-    base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed)
+    base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed, wanted=wanted)
     large = any(counts[k] >= WORTH for k in classes)
     none = torch.zeros(len(names), dtype=torch.float64)
     if how.correction == "never" or (how.correction == "auto" and not large):
@@ -147,7 +147,7 @@ def fit_vectors(
     trained = _train(vectors, labels, names, parts, how, tell)
     if not len(parts.out):
         return VectorModel(base, none, trained, margins)
-    apart = fit_laws(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed)
+    apart = fit_laws(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed, wanted=wanted)
     rows, y = torch.from_numpy(vectors[parts.out]), torch.from_numpy(labels[parts.out])
     return VectorModel(base, weigh(apart, trained.denoiser, rows, y, how.seed), trained, margins)
 
