@@ -52,7 +52,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         categories: code of columns with levels: ``auto``, ``cuts``, ``one-hot`` or ``bits``.
         missing: ``pattern`` (missing values are a part of the law) or ``refuse``.
         run: folder in which the network's run is kept; None for a temporary one.
-        n_jobs: threads; None for torch's own number.
+        n_jobs: threads of torch; None for one, as in scikit-learn.
         verbose: 0 for no progress.
         random_state: as in scikit-learn.
 

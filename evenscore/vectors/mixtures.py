@@ -21,8 +21,8 @@ from torch import Tensor
 
 from evenscore.random import generator
 
-ROUNDS, MEANS = 100, 10
-"""Rounds of the mixture, at most, and of the k-means before."""
+ROUNDS, STARTS, MEANS = 100, 5, 10
+"""Rounds of the mixture, at most; starts of the k-means before it, and the rounds of each."""
 ENOUGH = 1e-3
 """Gain in log-likelihood of a row, in nats, below which rounds end."""
 
@@ -94,19 +94,29 @@ def fit_mixture(rows: Tensor, parts: int, covariance: Tensor, weight: float, see
 
 
 def _first(z: Tensor, parts: int, seed: int) -> Tensor:
-    """Shares (n, J): each row is of the nearest of J centres, by k-means from rows drawn far from each other (k-means++)."""
-    random = generator(seed, "parts", parts)
+    """Shares (n, J): each row is of the nearest of J centres, by the best of :data:`STARTS` runs of k-means."""
+    best, least = torch.zeros(0), math.inf
+    for start in range(STARTS):
+        share, squares = _clusters(z, parts, generator(seed, "parts", parts, start))
+        if squares < least:
+            best, least = share, squares
+    return best
+
+
+def _clusters(z: Tensor, parts: int, random: torch.Generator) -> tuple[Tensor, float]:
+    """Shares (n, J) by k-means from rows drawn far from each other (k-means++), and the mean squared distance."""
     centres = z[torch.randint(len(z), (1,), generator=random)]
     for _ in range(parts - 1):
         far = torch.cdist(z, centres).amin(1).square()
         centres = torch.cat([centres, z[torch.multinomial(far + 1e-12, 1, generator=random)]])
-    share = torch.zeros(0)
+    share, squares = torch.zeros(0), math.inf
     for _ in range(MEANS):
-        near = torch.cdist(z, centres).argmin(1)
+        distance, near = torch.cdist(z, centres).min(1)
+        squares = float(distance.square().mean())
         share = torch.nn.functional.one_hot(near, parts).to(z)
         counts = share.sum(0)[:, None]
         centres = torch.where(counts > 0, share.T @ z / counts.clamp_min(1), centres)
-    return share
+    return share, squares
 
 
 def _maximised(z: Tensor, share: Tensor, root: Tensor, weight: float) -> Mixture:

@@ -26,7 +26,7 @@ LEFT_OUT, MOST_LEFT_OUT = 0.2, 500
 BATCH = 256
 LEAST_STEPS, MOST_STEPS, EPOCHS = 600, 6000, 200
 RATE = 2e-3
-MANY = 20_000
+MANY = 200_000
 """Rows from which the network is ``small``; it is ``tiny`` below."""
 NFE = 32
 
