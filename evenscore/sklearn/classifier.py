@@ -32,7 +32,6 @@ from evenscore.sklearn.fitting import FittedTable, fit_table
 from evenscore.sklearn.inputs import read_labels, read_table
 from evenscore.sklearn.parameters import CONSTRAINTS, seed_of
 from evenscore.tables import Frame
-from evenscore.vectors.errors import denoising_bounds
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -45,7 +44,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         draws: noisy versions of a row, for ``denoising``.
         objective: how the network learns from unequal classes: a name in ``evenscore list objectives``, or a dict of ``name``
             and settings.
-        correction: ``auto`` (a network is trained where a class has at least 100 rows), ``always`` or ``never``.
+        correction: ``auto`` (a network is trained where a class has at least 1000 rows), ``always`` or ``never``.
         network: ``tiny``, ``small``, ``medium``, ``base`` or ``auto``.
         steps: optimiser steps; None for a number that suits the table.
         max_seconds: seconds of training at most; with it the result depends on the speed of the machine.
@@ -53,7 +52,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         categories: code of columns with levels: ``auto``, ``cuts``, ``one-hot`` or ``bits``.
         missing: ``pattern`` (missing values are a part of the law) or ``refuse``.
         run: folder in which the network's run is kept; None for a temporary one.
-        n_jobs: threads; None for torch's own number.
+        n_jobs: threads of torch; None for one, as in scikit-learn.
         verbose: 0 for no progress.
         random_state: as in scikit-learn.
 
@@ -148,7 +147,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.method == "likelihood" or (self.method == "auto" and closed):
             return self.fitted_.log_densities(frame)
         x = torch.from_numpy(self.fitted_.code.encode(frame))
-        return np.asarray(denoising_bounds(self.fitted_.model.denoiser, x, self.draws, self._seed).numpy())
+        return np.asarray(self.fitted_.model.bounds(x, self.draws, self._seed).numpy())
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Posterior (N, K) of each row.

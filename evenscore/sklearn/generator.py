@@ -22,6 +22,7 @@ from evenscore.random import derive_seed
 from evenscore.sklearn.fitting import fit_table
 from evenscore.sklearn.inputs import class_numbers, read_labels, read_table
 from evenscore.sklearn.parameters import CONSTRAINTS, seed_of
+from evenscore.sklearn.progress import threads
 from evenscore.sklearn.saving import load_fitted, save_fitted
 
 
@@ -31,7 +32,7 @@ class ScoreGenerator(BaseEstimator):  # type: ignore[misc]
     Args:
         objective: how the network learns from unequal classes: a name in ``evenscore list objectives``, or a dict of ``name``
             and settings.
-        correction: ``auto`` (a network is trained where a class has at least 100 rows), ``always`` or ``never``.
+        correction: ``auto`` (a network is trained where a class has at least 1000 rows), ``always`` or ``never``.
         network: ``tiny``, ``small``, ``medium``, ``base`` or ``auto``.
         steps: optimiser steps; None for a number that suits the table.
         max_seconds: seconds of training at most; with it the result depends on the speed of the machine.
@@ -40,7 +41,7 @@ class ScoreGenerator(BaseEstimator):  # type: ignore[misc]
         categories: code of columns with levels: ``auto``, ``cuts``, ``one-hot`` or ``bits``.
         missing: ``pattern`` (missing values are generated like any other) or ``refuse``.
         run: folder in which the network's run is kept; None for a temporary one.
-        n_jobs: threads; None for torch's own number.
+        n_jobs: threads of torch; None for one, as in scikit-learn.
         verbose: 0 for no progress.
         random_state: as in scikit-learn.
 
@@ -128,7 +129,8 @@ class ScoreGenerator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"{len(numbers)} labels were given for {n_samples} rows: give one for each, or one for all"
             )
-        return self.fitted_.draw(numbers.astype(np.int64), seed), self.classes_[numbers]
+        with threads(self.n_jobs):
+            return self.fitted_.draw(numbers.astype(np.int64), seed), self.classes_[numbers]
 
     def score_samples(self, X: Any, y: Any = None) -> NDArray[np.float64]:
         """Log-density of each row, in nats: in closed form for a class without a correction, else by the probability-flow ODE.

@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from evenscore.sklearn.fitting import fit_table
 from evenscore.sklearn.inputs import read_labels, read_table
 from evenscore.sklearn.parameters import CONSTRAINTS, seed_of
+from evenscore.sklearn.progress import threads
 from evenscore.tables import stack
 from evenscore.tables.frame import library_of
 
@@ -36,7 +37,7 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
     """Over-sample classes with rows drawn from a score model of the table.
 
     Each class has a law in closed form, a Gaussian or a smoothed bootstrap with moments shrunk towards what all classes have in
-    common. Where a class to be sampled has at least 100 rows, a score network is trained on all classes with ``objective`` and
+    common. Where a class to be sampled has at least 1000 rows, a score network is trained on all classes with ``objective`` and
     corrects it as much as helps on rows left out.
 
     Args:
@@ -52,7 +53,7 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
         categories: code of columns with levels: ``auto``, ``cuts``, ``one-hot`` or ``bits``.
         missing: ``pattern`` (missing values are generated like any other) or ``refuse``.
         run: folder in which the network's run is kept; None for a temporary one.
-        n_jobs: threads; None for torch's own number.
+        n_jobs: threads of torch; None for one, as in scikit-learn.
         verbose: 0 for no progress.
         random_state: as in scikit-learn.
 
@@ -144,7 +145,9 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
         resampled = np.concatenate([labels, classes[drawn].astype(labels.dtype)])
         if binarize:
             resampled = label_binarize(resampled, classes=classes)
-        return stack(table, self.fitted_.draw(drawn, seed)), like(y, resampled)
+        with threads(self.n_jobs):
+            made = self.fitted_.draw(drawn, seed)
+        return stack(table, made), like(y, resampled)
 
     def _look(self, X: Any, y: Any) -> tuple[Any, Any, NDArray[Any], bool]:
         """The table, its columns, the labels (N,), and whether they were one column for each class."""

@@ -41,10 +41,9 @@ class Teller:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Torch with ``number`` threads inside; None for as many as it has."""
+    """Torch with ``number`` threads inside; None for one: the products are small, and threads wait for each other."""
     before = torch.get_num_threads()
-    if number is not None:
-        torch.set_num_threads(number)
+    torch.set_num_threads(1 if number is None else number)
     try:
         yield
     finally:

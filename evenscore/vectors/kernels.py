@@ -73,12 +73,12 @@ def some_rows(rows: Tensor, most: int, seed: int, k: int) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator(seed, "judged", k))[:most]]
 
 
-def first_near(scores: Tensor) -> int:
+def first_near(scores: Tensor, errors: float = ERRORS) -> int:
     """The number of the first law that is not clearly behind the best, from log-likelihoods (laws, rows)."""
     best = int(scores.mean(1).argmax())
     for i in range(best):
         behind = scores[best] - scores[i]
-        if float(behind.mean()) <= max(GAIN, ERRORS * float(behind.std()) / math.sqrt(len(behind))):
+        if float(behind.mean()) <= max(GAIN, errors * float(behind.std()) / math.sqrt(len(behind))):
             return i
     return best
 

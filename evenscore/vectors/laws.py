@@ -1,15 +1,14 @@
 """The law in closed form of each class: a Gaussian, a Gaussian mixture, or a smoothed bootstrap of its rows.
 
-Law: of a Gaussian, mixtures of growing numbers of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the first
-is taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a
+Law: of a Gaussian, the mixture of the best number of parts and the bootstrap of :mod:`~evenscore.vectors.kernels`, the
+first is taken whose log-likelihood of left-out rows is not clearly behind the best: a class whose rows are Gaussian is a
 Gaussian exactly. A class with fewer than :data:`ROWS` rows for each of two parts is no mixture.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -17,18 +16,20 @@ from torch import Tensor
 from evenscore.denoisers.class_kernels import ClassKernels
 from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.process import Process
-from evenscore.vectors.kernels import MANY, Chosen, centres_of, choose, first_near, left_out, some_rows
+from evenscore.vectors.kernels import Chosen, centres_of, choose, first_near, left_out, some_rows
 from evenscore.vectors.mixtures import fit_mixture
-from evenscore.vectors.shrink import FOLDS, class_covariance, class_means, common_covariance, folds
+from evenscore.vectors.shrink import class_covariance, class_means, common_covariance, folds
 
 PARTS = (2, 4, 8, 16, 32)
 """Numbers of parts that are tried."""
 ROWS = 20
 """Rows that a part has on average, at least."""
-WEIGHT = 3.0
-"""Weight nu of the prior of a part's covariance, in units of D."""
+WEIGHT = 10.0
+"""Weight nu of what the parts have in common in the covariance of each, in units of D."""
 JUDGED, MOST = 5000, 20_000
 """Rows of a class by which the number of parts is chosen, and to which its mixture is fitted, at most."""
+ERRORS = 1.0
+"""A mixture has to be ahead of a Gaussian by more than so many standard errors of the mean of five folds."""
 BEHIND = 0.02
 """Nats a row by which a larger number of parts is behind when no larger ones are tried."""
 
@@ -39,6 +40,7 @@ def fit_laws(
     seed: int,
     counts: Sequence[int] | None = None,
     parts: Sequence[int] = PARTS,
+    wanted: Collection[int] | None = None,
 ) -> ClassMixtures:
     """The laws of some classes.
 
@@ -48,6 +50,7 @@ def fit_laws(
         seed: of folds, centres and parts.
         counts: weights of the classes under the null label; their numbers of rows when None.
         parts: numbers of parts of a mixture that are tried, growing; none of them for laws of one mean.
+        wanted: classes that may be mixtures; None for all.
     """
     rows = [part.double() for part in samples]
     common = common_covariance(rows, seed)
@@ -55,7 +58,7 @@ def fit_laws(
     found, owners, near, centres = [], [], [], []
     for k, mine in enumerate(rows):
         how = choose(mine, common, seed, k)
-        number = parts_of(mine, common, how, seed, k, parts)
+        number = parts_of(mine, common, how, seed, k, parts if wanted is None or k in wanted else ())
         found.append(_mixed(mine, common, how, number, seed, k) if number else _plain(mine, means[k], common, how))
         owners += [k] * max(1, number)
         near += [0.0 if number else how.share] * max(1, number)
@@ -101,21 +104,20 @@ def parts_of(rows: Tensor, common: Tensor, how: Chosen, seed: int, k: int, parts
     if not parts or len(rows) < ROWS * parts[0]:
         return 0
     judged = some_rows(rows, JUDGED, seed, k)
-    pairs = list(islice(folds(len(judged), seed, "parts", k), 1 if len(judged) >= MANY else FOLDS))
-    data = [(judged[kept], judged[out]) for kept, out in pairs]
+    data = [(judged[kept], judged[out]) for kept, out in folds(len(judged), seed, "parts", k)]
     tried = [number for number in parts if ROWS * number <= min(len(kept) for kept, _ in data)]
     if not tried:
         return 0
     constant = -0.5 * rows.shape[1] * math.log(2 * math.pi)
     plain = torch.cat([left_out(*pair, common, how.weight, (0.0, how.share)) for pair in data], 1) + constant
-    scores, best = [plain[0]], float(plain[0].mean())
+    best, best_scores = 0, torch.full_like(plain[0], -math.inf)
     for number in tried:
-        scores.append(torch.cat([_mixture_scores(*pair, common, how, number, seed) for pair in data]))
-        if float(scores[-1].mean()) < best - BEHIND:
+        scores = torch.cat([_mixture_scores(*pair, common, how, number, seed) for pair in data])
+        if float(scores.mean()) > float(best_scores.mean()):
+            best, best_scores = number, scores
+        elif float(scores.mean()) < float(best_scores.mean()) - BEHIND:
             break
-        best = max(best, float(scores[-1].mean()))
-    place = first_near(torch.stack([*scores, plain[1]]))
-    return tried[place - 1] if 0 < place < len(scores) else 0
+    return best if first_near(torch.stack([plain[0], best_scores, plain[1]]), ERRORS) == 1 else 0
 
 
 def _mixture_scores(kept: Tensor, out: Tensor, common: Tensor, how: Chosen, parts: int, seed: int) -> Tensor:

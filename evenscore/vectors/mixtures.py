@@ -1,13 +1,14 @@
-"""Gaussian mixtures of the rows of one class, each part shrunk towards the class: by expectation and maximisation.
+"""Gaussian mixtures of the rows of one class, parts shrunk towards what they have in common: by expectation and maximisation.
 
 Part j of J has the weight w_j, the mean m_j of its rows, and the covariance
 
-    ( C_j + nu S / J^(2/D) ) / ( N_j + nu ),
+    ( C_j + nu W ) / ( N_j + nu ),        W = ( sum_j C_j + D S / J^(2/D) ) / ( n + D ),
 
-where N_j and C_j are the rows and the scatter matrix that part j answers for and S is the covariance of the class: the
-prior of Fraley & Raftery 2007, "Bayesian regularization for normal mixture estimation and model-based clustering",
-section 3.2, whose scale is S over J^(2/D). Law: a fit is a function of the rows, J, nu and the seed; every covariance
-is positive; the mean of a mixture is that of the rows.
+where N_j and C_j are the rows and the scatter matrix that part j answers for and S is the covariance of the class. So a
+part costs little more than its mean until its rows say otherwise, and what the parts have in common leans on the scale of
+Fraley & Raftery 2007, "Bayesian regularization for normal mixture estimation and model-based clustering", section 3.2,
+with the weight of D rows. Law: a fit is a function of the rows, J, nu and the seed; every covariance is positive; the mean
+of a mixture is that of the rows.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from torch import Tensor
 
 from evenscore.random import generator
 
-ROUNDS, MEANS = 100, 10
-"""Rounds of the mixture, at most, and of the k-means before."""
+ROUNDS, STARTS, MEANS = 100, 5, 10
+"""Rounds of the mixture, at most; starts of the k-means before it, and the rounds of each."""
 ENOUGH = 1e-3
 """Gain in log-likelihood of a row, in nats, below which rounds end."""
 
@@ -93,29 +94,39 @@ def fit_mixture(rows: Tensor, parts: int, covariance: Tensor, weight: float, see
 
 
 def _first(z: Tensor, parts: int, seed: int) -> Tensor:
-    """Shares (n, J): each row is of the nearest of J centres, by k-means from rows drawn far from each other (k-means++)."""
-    random = generator(seed, "parts", parts)
+    """Shares (n, J): each row is of the nearest of J centres, by the best of :data:`STARTS` runs of k-means."""
+    best, least = torch.zeros(0), math.inf
+    for start in range(STARTS):
+        share, squares = _clusters(z, parts, generator(seed, "parts", parts, start))
+        if squares < least:
+            best, least = share, squares
+    return best
+
+
+def _clusters(z: Tensor, parts: int, random: torch.Generator) -> tuple[Tensor, float]:
+    """Shares (n, J) by k-means from rows drawn far from each other (k-means++), and the mean squared distance."""
     centres = z[torch.randint(len(z), (1,), generator=random)]
     for _ in range(parts - 1):
         far = torch.cdist(z, centres).amin(1).square()
         centres = torch.cat([centres, z[torch.multinomial(far + 1e-12, 1, generator=random)]])
-    share = torch.zeros(0)
+    share, squares = torch.zeros(0), math.inf
     for _ in range(MEANS):
-        near = torch.cdist(z, centres).argmin(1)
+        distance, near = torch.cdist(z, centres).min(1)
+        squares = float(distance.square().mean())
         share = torch.nn.functional.one_hot(near, parts).to(z)
         counts = share.sum(0)[:, None]
         centres = torch.where(counts > 0, share.T @ z / counts.clamp_min(1), centres)
-    return share
+    return share, squares
 
 
 def _maximised(z: Tensor, share: Tensor, root: Tensor, weight: float) -> Mixture:
     """The mixture of shares (n, J), on the axes where S is the identity."""
-    size = z.shape[1]
-    prior = weight * share.shape[1] ** (-2 / size) * torch.eye(size, dtype=z.dtype)
+    size, parts = z.shape[1], share.shape[1]
     counts = share.sum(0).clamp_min(1e-6)
     means = share.T @ z / counts[:, None]
-    covariances = []
-    for j in range(len(counts)):
-        rest = z - means[j]
-        covariances.append(((share[:, j, None] * rest).T @ rest + prior) / (counts[j] + weight))
-    return Mixture(counts / counts.sum(), means, torch.stack(covariances), root)
+    rest = [z - mean for mean in means]
+    scatter = torch.stack([(share[:, j, None] * rest[j]).T @ rest[j] for j in range(parts)])
+    floor = size * parts ** (-2 / size) * torch.eye(size, dtype=z.dtype)
+    pooled = (scatter.sum(0) + floor) / (len(z) + size)
+    covariances = (scatter + weight * pooled) / (counts[:, None, None] + weight)
+    return Mixture(counts / counts.sum(), means, covariances, root)

@@ -27,8 +27,10 @@ from evenscore.process import PROCESSES
 from evenscore.run import DataCard
 from evenscore.sampling import generate
 from evenscore.vectors.correction import Split, Tell, split, train_network, weigh
+from evenscore.vectors.errors import denoising_bounds
 from evenscore.vectors.laws import fit_laws
-from evenscore.vectors.settings import LARGE, FitSettings
+from evenscore.vectors.margins import Margins, fit_margins
+from evenscore.vectors.settings import WORTH, FitSettings
 
 BATCH = 2048
 TOLERANCE = 1e-4
@@ -58,11 +60,13 @@ class VectorModel:
         base: the laws in closed form.
         weights: (K,) of the correction; zeros where there is none.
         trained: the network, None when none was trained.
+        margins: maps of single numbers, after which the laws are those above; None for none.
     """
 
     base: ClassMixtures
     weights: Tensor
     trained: Trained | None = None
+    margins: Margins | None = None
 
     @property
     def denoiser(self) -> Denoiser:
@@ -83,10 +87,13 @@ class VectorModel:
         )
         for batch in batches:
             out[list(batch.indices)] = batch.x.double()
-        return out
+        return out if self.margins is None else self.margins.decode(out, y)
 
     def log_density(self, x: Tensor, y: Tensor, seed: int = 0) -> Tensor:
         """``log p(x | y)`` (n,), float64, in nats, of vectors (n, D) and labels (n,)."""
+        if self.margins is not None:
+            plain = replace(self, margins=None).log_density(self.margins.encode(x, y), y, seed)
+            return plain + self.margins.log_slope(x, y)
         out = torch.empty(len(x), dtype=torch.float64)
         plain = self.weights[y] == 0
         out[plain] = self.base.clean_log_density(x[plain], y[plain])
@@ -95,6 +102,17 @@ class VectorModel:
             how = Likelihood(tolerance=TOLERANCE)
             out[part] = log_prob(self.denoiser, x[part], y[part], how=how, seed=seed, indices=part.tolist())
         return out
+
+    def bounds(self, x: Tensor, draws: int, seed: int) -> Tensor:
+        """Bounds (n, K), float64, of ``log p(x | k)`` by denoising errors, in nats, up to a constant (:mod:`.errors`)."""
+        found = denoising_bounds(self.denoiser, x, draws, seed)
+        if self.margins is None:
+            return found
+        for k in self.margins.used.any(1).nonzero()[:, 0].tolist():
+            y = torch.full((len(x),), k)
+            mapped = denoising_bounds(self.denoiser, self.margins.encode(x, y), draws, seed)
+            found[:, k] = mapped[:, k] + self.margins.log_slope(x, y)
+        return found
 
 
 def fit_vectors(
@@ -118,18 +136,20 @@ def fit_vectors(
     classes = range(len(names)) if wanted is None else wanted
     counts = np.bincount(labels, minlength=len(names))
     process = PROCESSES["vp"]()
-    base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed)
-    large = any(counts[k] >= LARGE for k in classes)
+    margins = fit_margins(torch.from_numpy(vectors), torch.from_numpy(labels), len(names), how.seed, wanted)
+    vectors = margins.encode(torch.from_numpy(vectors), torch.from_numpy(labels)).numpy()
+    base = fit_laws(_by_class(vectors, labels, len(names)), process, how.seed, wanted=wanted)
+    large = any(counts[k] >= WORTH for k in classes)
     none = torch.zeros(len(names), dtype=torch.float64)
     if how.correction == "never" or (how.correction == "auto" and not large):
-        return VectorModel(base, none)
+        return VectorModel(base, none, None, margins)
     parts = split(labels, len(names), how.seed)
     trained = _train(vectors, labels, names, parts, how, tell)
     if not len(parts.out):
-        return VectorModel(base, none, trained)
-    apart = fit_laws(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed)
+        return VectorModel(base, none, trained, margins)
+    apart = fit_laws(_by_class(vectors[parts.kept], labels[parts.kept], len(names)), process, how.seed, wanted=wanted)
     rows, y = torch.from_numpy(vectors[parts.out]), torch.from_numpy(labels[parts.out])
-    return VectorModel(base, weigh(apart, trained.denoiser, rows, y, how.seed), trained)
+    return VectorModel(base, weigh(apart, trained.denoiser, rows, y, how.seed), trained, margins)
 
 
 def _by_class(vectors: NDArray[np.float64], labels: NDArray[np.int64], classes: int) -> list[Tensor]:

@@ -19,12 +19,14 @@ from evenscore.sampling import Sampler
 CORRECTIONS = ("auto", "always", "never")
 LARGE = 100
 """Rows from which a class is large enough to judge a correction by rows that are left out."""
+WORTH = 1000
+"""Rows of a wanted class from which ``auto`` trains a network (docs/tables.md says what smaller classes took of one)."""
 LEFT_OUT, MOST_LEFT_OUT = 0.2, 500
 """Share of a large class's rows that are left out for it, and their largest number."""
 BATCH = 256
 LEAST_STEPS, MOST_STEPS, EPOCHS = 600, 6000, 200
 RATE = 2e-3
-MANY = 20_000
+MANY = 200_000
 """Rows from which the network is ``small``; it is ``tiny`` below."""
 NFE = 32
 
@@ -35,9 +37,9 @@ class FitSettings:
 
     Attributes:
         objective: of the network.
-        correction: ``auto`` (a network is trained where a wanted class has at least :data:`LARGE` rows, and corrects
-            each class as much as helps on rows left out), ``always`` (trained in any case, judged in the same way),
-            or ``never``.
+        correction: ``auto`` (a network is trained where a wanted class has at least :data:`WORTH` rows, and corrects
+            each class of at least :data:`LARGE` as much as helps on rows left out), ``always`` (trained in any case,
+            judged in the same way), or ``never``.
         network: size of the network, ``auto`` for one by the number of rows.
         steps: optimiser steps; None for as many as the number of rows asks for.
         max_seconds: seconds that training may take; None for no limit.

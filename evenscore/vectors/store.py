@@ -16,15 +16,19 @@ from evenscore.configuration import TrainConfig
 from evenscore.denoisers.class_mixtures import ClassMixtures
 from evenscore.process import PROCESSES
 from evenscore.run import DataCard, Run
+from evenscore.vectors.margins import Margins
 from evenscore.vectors.model import Trained, VectorModel
 
 PROCESS = "vp"
+MARGINS = ("before", "after", "used")
 
 
 def pack(model: VectorModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors by name, and plain values."""
     tensors = {f"base.{key}": value for key, value in model.base.state_dict().items()}
     tensors["weights"] = model.weights
+    if model.margins is not None:
+        tensors |= {f"margins.{key}": getattr(model.margins, key) for key in MARGINS}
     plain: dict[str, Any] = {"classes": model.base.num_classes, "run": None}
     if model.trained is not None:
         tensors |= {f"network.{key}": value for key, value in model.trained.denoiser.state_dict().items()}
@@ -34,7 +38,8 @@ def pack(model: VectorModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def unpack(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> VectorModel:
     """The model that :func:`pack` took apart."""
-    return VectorModel(_base(tensors, plain["classes"]), tensors["weights"], _trained(tensors, plain["run"]))
+    margins = Margins(*(tensors[f"margins.{key}"] for key in MARGINS)) if "margins.used" in tensors else None
+    return VectorModel(_base(tensors, plain["classes"]), tensors["weights"], _trained(tensors, plain["run"]), margins)
 
 
 def _base(tensors: Mapping[str, Tensor], classes: int) -> ClassMixtures:

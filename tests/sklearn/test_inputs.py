@@ -29,7 +29,11 @@ def with_gap() -> np.ndarray:
 
 REFUSED: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
     (pd.DataFrame({"a": [1.5, "x"] * 20}, dtype=object), Y, {}, ValueError, "mixes number and text"),
+    (np.array([[1.5, "x"], [2.5, 3.0]] * 20, dtype=object), Y, {}, ValueError, "mixes number and text"),
     (with_gap(), Y, {"missing": "refuse"}, ValueError, "contains NaN"),
+    (pd.DataFrame(with_gap()), Y, {"missing": "refuse"}, ValueError, "contains NaN: column '2' misses values"),
+    (X, np.where(np.arange(40) == 3, np.nan, Y), {}, ValueError, "contains NaN"),
+    (X * 1j, Y, {}, ValueError, "Complex data not supported"),
     (np.where(X > 2, np.inf, X) + np.where(X.max() == X, np.inf, 0), Y, {}, ValueError, "infinity"),
     (X, np.zeros(40), {}, ValueError, "one class|more than 1 class"),
     (X, RNG.normal(size=40), {}, ValueError, "Unknown label type"),
@@ -65,6 +69,16 @@ def test_sparse_tables_are_made_dense(kind: type) -> None:
         assert made[0].shape == (60, 3)
     else:
         assert made.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_of_one_row_gives_a_warning_and_a_result(kind: type) -> None:
+    with pytest.warns(UserWarning, match=r"classes of at most 5 rows take their spread from all classes.*1 \(1\)"):
+        made = run(kind, X[:31], Y[:31])
+    if kind is ScoreOverSampler:
+        assert np.bincount(made[1]).tolist() == [30, 30]
+    else:
+        assert made.classes_.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
