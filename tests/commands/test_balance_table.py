@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+import evenscore.sklearn
 from evenscore.cli import begin
 from evenscore.data.table import SUFFIXES
 
 pandas = pytest.importorskip("pandas")
 Cli = Callable[..., Any]
 QUICK = ["--label", "fraud", "--folds", "0"]
+GENUINE = evenscore.sklearn
+"""The package itself, for the tests that want no stand-in."""
 
 
 class Repeated(BaseEstimator):
@@ -347,7 +350,7 @@ def test_a_package_that_is_not_installed(
 
 def test_with_the_over_sampler_itself(cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("imblearn")
-    monkeypatch.delitem(sys.modules, "evenscore.sklearn")
+    monkeypatch.setitem(sys.modules, "evenscore.sklearn", GENUINE)
     contents = []
     for name in ("one", "other"):
         done = cli(
@@ -383,7 +386,7 @@ def test_settings_that_the_over_sampler_refuses(
     cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, words: str
 ) -> None:
     pytest.importorskip("imblearn")
-    monkeypatch.delitem(sys.modules, "evenscore.sklearn")
+    monkeypatch.setitem(sys.modules, "evenscore.sklearn", GENUINE)
     refused = cli("balance", table, *QUICK, "--out", tmp_path / "out.csv", "--set", setting)
     refused.assert_refused(2, words)
     assert not (tmp_path / "out.csv").exists()
