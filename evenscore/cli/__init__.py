@@ -52,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "compare": judge.compare,
     "list": about.list_,
+    "cite": about.cite,
     "doctor": about.doctor,
     "demo": begin.demo,
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evenscore.commands.options import Json
+from evenscore.commands.options import Json, RunPath
 
 
 def list_(
@@ -19,6 +19,16 @@ def list_(
     from evenscore.commands.list import run
 
     run(kind, json)
+
+
+def cite(run: RunPath, json: Json = False) -> None:
+    """Print the BibTeX of the papers behind what a run used, each with what it is cited for.
+
+    Example: evenscore cite run > run.bib.
+    """
+    from evenscore.commands.cite import run as run_cite
+
+    run_cite(run, json)
 
 
 def doctor(json: Json = False) -> None:

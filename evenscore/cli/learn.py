@@ -29,6 +29,15 @@ def train(
     objective: ObjectiveName = None,
     settings: Settings = None,
     config: ConfigFile = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="Published settings, such as cbdm-cifar100lt: see `evenscore list recipes`; whatever else is given goes "
+            "before them.",
+        ),
+    ] = None,
     steps: Steps = None,
     minutes: Minutes = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
@@ -42,12 +51,12 @@ def train(
     """Train a run, or go on with one that was interrupted: the same command again resumes.
 
     Examples: evenscore train photos --out run --minutes 10; evenscore train digits:factor=50 --out run --steps 2000
-    --objective cbdm --set tau=0.5.
+    --objective cbdm --set tau=0.5; evenscore train cifar10_lt.npz --out run --recipe cbdm-cifar10lt.
     """
     from evenscore.commands.train import TrainRequest, run
 
     named = {"objective": objective, "steps": steps, "minutes": minutes, "seed": seed, "network": network}
-    run(TrainRequest(data, out, named, settings or [], config, strict), dry_run, json)
+    run(TrainRequest(data, out, named, settings or [], config, recipe, strict), dry_run, json)
 
 
 def train_classifier(

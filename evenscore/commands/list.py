@@ -22,6 +22,7 @@ from evenscore.networks.unet import UNET_SIZES
 from evenscore.objectives import OBJECTIVES
 from evenscore.objectives.levels import NOISE_LAWS
 from evenscore.process import PROCESSES
+from evenscore.recipes import RECIPES, Recipe
 from evenscore.restore import RESTORATIONS
 from evenscore.sampling.methods import METHODS
 from evenscore.solvers import GRIDS, SOLVERS
@@ -71,6 +72,13 @@ def _networks() -> Entries:
     ]
 
 
+def _settings_of(recipe: Recipe) -> str:
+    """What makes a recipe its own, as `--set` would take it."""
+    return ", ".join(
+        f"{key}={value}" for key, value in {"objective": recipe.objective["name"], **recipe.changes}.items()
+    )
+
+
 def _described(names: Mapping[str, str]) -> Entries:
     return [(name, about, "") for name, about in names.items()]
 
@@ -96,6 +104,7 @@ KINDS: Mapping[str, Callable[[], Entries]] = {
     "augmentations": lambda: _described(AUGMENTATIONS),
     "data": lambda: _described(SOURCES),
     "features": lambda: _described(FEATURES),
+    "recipes": lambda: [(name, recipe.about, _settings_of(recipe)) for name, recipe in RECIPES.items()],
     "metrics": lambda: [(name, f"{m.words} ({m.direction} is better)", "") for name, m in ASKABLE.items()],
     "distill-settings": lambda: _attributes(DistillConfig),
     "downstream-methods": lambda: _described(DOWNSTREAM),

@@ -13,6 +13,7 @@ from evenscore.commands.inspect import read
 from evenscore.commands.terminal import STOPPED, Bar, Stop, duration, emit, say, stopping
 from evenscore.configuration import TrainConfig, parse_settings, read_config_file
 from evenscore.data import Dataset
+from evenscore.recipes import recipe
 from evenscore.run import Run
 from evenscore.training import Progress, train
 from evenscore.training.criterion import Standing
@@ -33,6 +34,7 @@ class TrainRequest:
         named: settings that have an option of their own; None where the option was not given.
         settings: ``key=value`` texts.
         file: configuration file.
+        recipe: name of published settings.
         strict: whether unreadable images stop the command.
     """
 
@@ -41,21 +43,28 @@ class TrainRequest:
     named: Mapping[str, Any]
     settings: list[str]
     file: Path | None
+    recipe: str | None
     strict: bool
 
 
-def read_config(named: Mapping[str, Any], settings: list[str], file: Path | None = None) -> TrainConfig:
-    """The configuration: defaults, then the file, then --set, then options of their own.
+def read_config(
+    named: Mapping[str, Any], settings: list[str], file: Path | None = None, published: str | None = None
+) -> TrainConfig:
+    """The configuration: defaults, then the recipe, then the file, then --set, then options of their own.
 
     Raises:
-        UsageError: an unknown key or value.
+        UsageError: an unknown key, value or recipe.
     """
-    given: dict[str, Any] = read_config_file(file) if file else {}
+    base = recipe(published).settings() if published else {}
+    beside: dict[str, Any] = read_config_file(file) if file else {}
     objective = named.get("objective") or parse_settings(settings).get("objective")
-    if objective is not None and _name(given.get("objective")) != objective:
-        given["objective"] = objective
-    given |= {key: value for key, value in parse_settings(settings).items() if key != "objective"}
-    given |= {key: value for key, value in named.items() if value is not None and key != "objective"}
+    if objective is not None and _name({**base, **beside}.get("objective")) != objective:
+        beside["objective"] = objective
+    beside |= {key: value for key, value in parse_settings(settings).items() if key != "objective"}
+    beside |= {key: value for key, value in named.items() if value is not None and key != "objective"}
+    if beside.get("minutes") not in (None, "none"):
+        base.pop("steps", None)
+    given = {**base, **beside}
     if given.get("steps") is None and given.get("minutes") is None:
         given["minutes"] = DEFAULT_MINUTES
     return TrainConfig.from_mapping(given)
@@ -68,7 +77,10 @@ def _name(objective: Any) -> Any:
 
 def run(request: TrainRequest, dry_run: bool, as_json: bool) -> None:
     """Train, or print what would be trained."""
-    config = read_config(request.named, request.settings, request.file)
+    config = read_config(request.named, request.settings, request.file, request.recipe)
+    if request.recipe:
+        for sentence in recipe(request.recipe).sentences(request.recipe, str(request.out)):
+            say(sentence)
     data = read(request.data, request.strict)
     for note in data.notes:
         say(f"note: {note}")
