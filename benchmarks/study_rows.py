@@ -74,7 +74,7 @@ def _table(name: str, of: Mapping[str, Any]) -> Iterator[str]:
             f"{row['cost of a step']:.2f}",
             *(f"{agreement[part]:.3f}" if part in agreement else "" for part in ("all", "worst", "tail")),
             interval(row.get("agreement against plain", {}).get("worst")),
-            f"{energy['all']:.2f}",
+            f"{energy['all']:.3f}",
             interval(row.get("energy against plain", {}).get("all")),
             f"{row['copies']['all']:.3f}",
             interval(row["gain"]),
