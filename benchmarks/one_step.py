@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts import worked_off
 from benchmarks.runner import Outcome
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
@@ -87,7 +88,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Outcome:
 def made(args: argparse.Namespace, data: Dataset, folder: Path) -> dict[str, tuple[Run, Sampler]]:
     """The run, its generator, and the generator after one step, with how each is sampled."""
     config = TrainConfig(network="tiny", precision="float32", previews=0, steps=args.train_steps, seed=args.seed)
-    finish("training", train(data, folder / "run", config))
+    worked_off("training", train(data, folder / "run", config))
     teacher = Run.open(folder / "run")
     for name, steps in (("first", 1), ("quick", args.steps)):
         how = DistillConfig(
@@ -99,19 +100,12 @@ def made(args: argparse.Namespace, data: Dataset, folder: Path) -> dict[str, tup
             previews=0,
             seed=args.seed,
         )
-        finish(name, distill(teacher, folder / name, how))
+        worked_off(name, distill(teacher, folder / name, how))
     return {
         "default": (teacher, DEFAULT),
         "one-step": (Run.open(folder / "quick"), ONE_STEP),
         "before distillation": (Run.open(folder / "first"), ONE_STEP),
     }
-
-
-def finish(name: str, job: Any) -> None:
-    """Work to the end, saying where it is."""
-    for progress in job:
-        if progress.event == "saved" or progress.text:
-            print(name, progress.step, progress.text, flush=True)
 
 
 def figures(run: Run, sampler: Sampler, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:

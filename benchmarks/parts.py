@@ -6,12 +6,13 @@ Law: a part that is there is read and not computed again; a file is complete or 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.errors import DataError
+from evenscore.training import Progress
 
 
 def kept(path: Path, compute: Callable[[], Any]) -> Any:
@@ -31,3 +32,10 @@ def hold(folder: Path, setting: Any) -> None:
     mine = json.loads(json.dumps(setting))
     if kept(folder / "setting.json", lambda: mine) != mine:
         raise DataError(f"{folder} holds parts of another setting: give another --out, or remove it")
+
+
+def worked_off(name: str, job: Iterable[Progress]) -> None:
+    """Work on a training or distillation to its end, saying where it is."""
+    for progress in job:
+        if progress.event == "saved" or progress.text:
+            print(name, progress.step, progress.text, flush=True)

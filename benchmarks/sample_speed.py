@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.judge import agreement, frechet, read
 from benchmarks.nash_figures import pyplot, save
-from benchmarks.parts import hold
+from benchmarks.parts import hold, worked_off
 from benchmarks.runner import Outcome, required_data
 from evenscore.checkpoint import write_atomic
 from evenscore.configuration import TrainConfig
@@ -38,7 +38,7 @@ from evenscore.errors import UsageError
 from evenscore.features.judge import Judge
 from evenscore.run import Run
 from evenscore.sampling import ONE_STEP, Sampler, generate
-from evenscore.sampling.speed import Way
+from evenscore.sampling.speed import Speeds, Way
 from evenscore.training import train
 
 SUMMARY = "Samples per second at equal Frechet distance to 1000 ancestral steps, one step beside, and the curve"
@@ -79,25 +79,26 @@ def run(args: argparse.Namespace) -> Outcome:
     settings = ("train_steps", "distill_steps", "batch", "slowest")
     hold(args.out, {name: getattr(args, name) for name in settings})
     ways = ways_of(args, *trained(args, data))
-    seconds, images = drawn(args, ways, data.num_classes)
+    speeds, images = drawn(args, ways, data.num_classes)
     judge, labels = Judge(args.judge), np.tile(_labels(args.batch, data.num_classes), args.batches)
     real = read(judge, data.test.values).features
-    rows = {name: row(judge, images[name], labels, real, seconds[name]) for name in ways}
+    rows = {name: row(judge, images[name], labels, real, args.batches) for name in ways}
     for name in rows:
-        rows[name] |= against(rows, seconds, name, args.batches) if SLOW in rows else {}
+        rows[name]["samples per second"] = speeds.per_second(name)
+        rows[name] |= against(rows, speeds, name, args.batches) if SLOW in rows else {}
     if args.figures:
         draw(rows, args.figures / "sample-speed.svg")
-    return outcome(rows, seconds)
+    return outcome(rows, speeds)
 
 
-def outcome(rows: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, Sequence[float]]) -> Outcome:
+def outcome(rows: Mapping[str, Mapping[str, Any]], speeds: Speeds) -> Outcome:
     """The two ratios, and all rows without what only the error needed."""
-    enough = equal(rows, seconds)
+    enough = equal(rows, speeds)
     values = {
         "quickest at equal distance": enough,
-        "quickest at equal distance to ancestral, samples per second": ratio(seconds, enough, SLOW),
-        "one-step to default, samples per second": ratio(seconds, ONE, DEFAULT),
-        "one-step to guided default, samples per second": ratio(seconds, ONE, "guided, 12"),
+        "quickest at equal distance to ancestral, samples per second": speeds.ratio(enough, SLOW) if enough else None,
+        "one-step to default, samples per second": speeds.ratio(ONE, DEFAULT),
+        "one-step to guided default, samples per second": speeds.ratio(ONE, "guided, 12"),
         "ways": {name: {key: value for key, value in of.items() if key != "left out"} for name, of in rows.items()},
     }
     return Outcome(values, BOUND, all((values[name] or 0.0) >= limit for name, limit in BOUND.items()))
@@ -107,16 +108,10 @@ def trained(args: argparse.Namespace, data: Any) -> tuple[Run, Run]:
     """The run and its generator; what is there is gone on with."""
     config = TrainConfig(network="tiny", steps=args.train_steps, previews=0)
     how = DistillConfig(steps=args.distill_steps, batch_size=32, score_steps=2, previews=0)
-    _finish("training", train(data, args.out / "run", config))
+    worked_off("training", train(data, args.out / "run", config))
     whole = Run.open(args.out / "run")
-    _finish("distillation", distill(whole, args.out / "generator", how))
+    worked_off("distillation", distill(whole, args.out / "generator", how))
     return whole, Run.open(args.out / "generator")
-
-
-def _finish(name: str, job: Any) -> None:
-    for progress in job:
-        if progress.event == "saved" or progress.text:
-            print(name, progress.step, progress.text, file=sys.stderr, flush=True)
 
 
 def ways_of(args: argparse.Namespace, whole: Run, generator: Run) -> dict[str, Way]:
@@ -131,15 +126,15 @@ def ways_of(args: argparse.Namespace, whole: Run, generator: Run) -> dict[str, W
     return {**found, "guided, 12": Way(model, Sampler(guidance=2.0)), ONE: Way(generator.model(), ONE_STEP)}
 
 
+Images = dict[str, NDArray[np.uint8]]
+
+
 def _labels(batch: int, classes: int) -> NDArray[np.int64]:
     return np.arange(batch) % classes
 
 
-Drawn = tuple[dict[str, list[float]], dict[str, NDArray[np.uint8]]]
-
-
-def drawn(args: argparse.Namespace, ways: Mapping[str, Way], classes: int) -> Drawn:
-    """Seconds of every batch, and images uint8 (N, H, W, C), by way; a batch that is there is read."""
+def drawn(args: argparse.Namespace, ways: Mapping[str, Way], classes: int) -> tuple[Speeds, Images]:
+    """Speeds over the batches, and images uint8 (N, H, W, C), by way; a batch that is there is read."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     images: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in ways}
     warm = False
@@ -155,7 +150,8 @@ def drawn(args: argparse.Namespace, ways: Mapping[str, Way], classes: int) -> Dr
             for name in ways:
                 seconds[name].append(float(kept[f"{name}|seconds"]))
                 images[name].append(kept[f"{name}|images"])
-    return seconds, {name: np.concatenate(parts) for name, parts in images.items()}
+    speeds = Speeds(args.batch, {name: tuple(times) for name, times in seconds.items()})
+    return speeds, {name: np.concatenate(parts) for name, parts in images.items()}
 
 
 def timed(ways: Mapping[str, Way], number: int, batch: int, classes: int) -> dict[str, NDArray[Any]]:
@@ -178,43 +174,33 @@ def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return file.getvalue()
 
 
-def row(judge: Judge, images: NDArray[np.uint8], labels: Any, real: Any, seconds: Sequence[float]) -> dict[str, Any]:
-    """What the judge says of the images of one way, and how many it makes a second."""
-    seen, batches = read(judge, images), len(seconds)
+def row(judge: Judge, images: NDArray[np.uint8], labels: Any, real: Any, batches: int) -> dict[str, Any]:
+    """What the judge says of the images of one way."""
+    seen = read(judge, images)
     places = np.arange(len(images)) * batches // len(images)
     return {
-        "samples per second": len(images) / batches / statistics.median(seconds),
         "FD-judge": frechet(seen.features, real),
         "agreement": agreement(seen, labels)["overall"],
         "left out": [frechet(seen.features[places != b], real) for b in range(batches)] if batches > 1 else [],
     }
 
 
-def against(rows: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, Any], name: str, n: int) -> dict[str, float]:
+def against(rows: Mapping[str, Mapping[str, Any]], speeds: Speeds, name: str, n: int) -> dict[str, float]:
     """A way against the ancestral sampler: difference of the distances with its error, and ratio of speeds."""
     gaps = [mine - theirs for mine, theirs in zip(rows[name]["left out"], rows[SLOW]["left out"], strict=True)]
     error = (n - 1) ** 0.5 * statistics.pstdev(gaps) if gaps else float("nan")
     return {
         "FD-judge minus ancestral": rows[name]["FD-judge"] - rows[SLOW]["FD-judge"],
         "its standard error": error,
-        "times as fast as ancestral": ratio(seconds, name, SLOW) or float("nan"),
+        "times as fast as ancestral": speeds.ratio(name, SLOW),
     }
 
 
-def equal(rows: Mapping[str, Mapping[str, Any]], seconds: Mapping[str, Sequence[float]]) -> str | None:
+def equal(rows: Mapping[str, Mapping[str, Any]], speeds: Speeds) -> str | None:
     """The quickest way by steps without guidance that is at most as far away as the ancestral sampler."""
     names = [f"{solver}, {nfe}" for solver, budgets in BUDGETS.items() for nfe in budgets]
     near = [name for name in names if {name, SLOW} <= set(rows) and rows[name]["FD-judge"] <= rows[SLOW]["FD-judge"]]
-    return max(
-        (name for name in near if name != SLOW), key=lambda name: ratio(seconds, name, SLOW) or 0.0, default=None
-    )
-
-
-def ratio(seconds: Mapping[str, Sequence[float]], name: str | None, other: str) -> float | None:
-    """How many times as fast as ``other``: the median over batches; None where one of them is missing."""
-    if name is None or not {name, other} <= set(seconds):
-        return None
-    return statistics.median(theirs / mine for mine, theirs in zip(seconds[name], seconds[other], strict=True))
+    return max((name for name in near if name != SLOW), key=lambda name: speeds.ratio(name, SLOW), default=None)
 
 
 def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:

@@ -3,9 +3,9 @@
 Each is what a paper, or its released code, says of long-tailed CIFAR-10 or CIFAR-100; what they leave out is listed in
 ``left_out`` and taken from the network that these papers share (:data:`COMMON`), or from the objective's own defaults.
 
-Law: a recipe holds every setting that decides what a run computes and that was published by anybody of the field; a setting
-given beside it goes before it. Two differences remain for all: time is continuous where the papers have 1000 steps, and labels
-are dropped row by row where released codes drop those of a whole batch.
+Law: a recipe gives every setting of training but those of the machine; a setting given beside it goes before it. Two
+differences remain for all: time is continuous where the papers have 1000 steps, and labels are dropped row by row where
+released codes drop those of a whole batch.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ RECIPES: Mapping[str, Recipe] = {
         {**ENUMERATED, "strength": 0.1},
         MUTUAL,
         guidance=2.6,
-        left_out=(f"{SHARED_LEFT_OUT}", "batch", "how the pull depends on time (t/T, as released)"),
+        left_out=(SHARED_LEFT_OUT, "batch", "how the pull depends on time (t/T, as released)"),
     ),
     "mutual-cifar10lt-released": Recipe(
         "mutual learning on CIFAR-10-LT as the released code computes it (beta 1 whatever is asked, mean over the 9 other "
