@@ -17,19 +17,9 @@ from PIL import Image
 
 from evenscore.commands.list import KINDS
 from evenscore.run import Run
+from tests.small import small
 
-TRAIN = [
-    "--network",
-    "tiny",
-    "--set",
-    "batch_size=16",
-    "--set",
-    "previews=0",
-    "--set",
-    "precision=float32",
-    "--set",
-    "memory_format=channels_last",
-]
+TRAIN = small()
 SAME = [*TRAIN, "--set", "warmup=2", "--set", "checkpoint_every=2"]
 """With four steps, the settings of the shared trained run."""
 

@@ -16,20 +16,9 @@ import evenscore.balancing.summary
 import evenscore.features.domain
 from benchmarks.interrupted import corrupt, differences_of_folders, differences_of_runs
 from evenscore.metrics import fit_classifier
+from tests.small import small
 
-TRAIN = [
-    "--network",
-    "tiny",
-    "--set",
-    "batch_size=16",
-    "--set",
-    "previews=1",
-    "--set",
-    "precision=float32",
-    "--set",
-    "memory_format=channels_last",
-]
-TRAIN += ["--steps", "4", "--set", "warmup=2", "--set", "checkpoint_every=2"]
+TRAIN = [*small(1), "--steps", "4", "--set", "warmup=2", "--set", "checkpoint_every=2"]
 LEAST = 4
 """Times that the disk is full before a command may come to its end."""
 Cli = Callable[..., Any]

@@ -12,18 +12,9 @@ from pathlib import Path
 
 import pytest
 
-TRAIN = [
-    "--network",
-    "tiny",
-    "--set",
-    "batch_size=16",
-    "--set",
-    "previews=0",
-    "--set",
-    "precision=float32",
-    "--set",
-    "memory_format=channels_last",
-]
+from tests.small import small
+
+TRAIN = small()
 
 
 def start(path: Path) -> subprocess.Popen[str]:

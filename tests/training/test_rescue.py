@@ -18,6 +18,7 @@ from evenscore.run import Run
 from evenscore.training import Progress, train
 from evenscore.training.loop import Trainer
 from evenscore.training.rescue import rate_factor, require_sound
+from tests.small import small
 
 Quick = Callable[..., TrainConfig]
 
@@ -147,19 +148,7 @@ def test_the_command_line_says_so(
     tmp_path: Path, cli: Callable[..., Any], fragile: Callable[[dict[int, int]], None]
 ) -> None:
     fragile({1: 1})
-    settings = [
-        "--set",
-        "batch_size=16",
-        "--set",
-        "previews=0",
-        "--set",
-        "precision=float32",
-        "--set",
-        "memory_format=channels_last",
-        "--network",
-        "tiny",
-    ]
-    done = cli("train", "digits:factor=50", "--out", tmp_path / "run", "--steps", 3, *settings)
+    done = cli("train", "digits:factor=50", "--out", tmp_path / "run", "--steps", 3, *small())
     assert done.code == 0
     assert "the gradient became nan at step 2: back to step 0, with 0.5 times the learning rate" in done.err
 
@@ -167,9 +156,8 @@ def test_the_command_line_says_so(
 def test_balancing_says_so_and_goes_no_further_than_the_last_good_checkpoint(
     tmp_path: Path, cli: Callable[..., Any], fragile: Callable[[dict[int, int]], None]
 ) -> None:
-    settings = ["--set", "batch_size=16", "--set", "previews=0", "--set", "precision=float32", "--network", "tiny"]
     command = ["balance", "digits:factor=50", "--out", tmp_path / "out", "--target", "3", "--nfe", "2", "--steps", "3"]
     fragile({1: 9})
-    cli(*command, *settings).assert_refused(1, "the learning rate was halved 3 times already")
+    cli(*command, *small()).assert_refused(1, "the learning rate was halved 3 times already")
     assert list((tmp_path / "out").rglob("*.png")) == []
     assert not (tmp_path / "out" / "index.html").exists()
