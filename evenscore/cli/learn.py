@@ -15,6 +15,7 @@ from evenscore.commands.options import (
     Network,
     ObjectiveName,
     Out,
+    OwnSeed,
     RunPath,
     Seed,
     Settings,
@@ -40,7 +41,7 @@ def train(
     ] = None,
     steps: Steps = None,
     minutes: Minutes = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    seed: OwnSeed = None,
     network: Network = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved configuration, time and memory; train nothing.")
@@ -74,7 +75,7 @@ def train_classifier(
             "policies`) or save_every; may be repeated.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    seed: OwnSeed = None,
     json: Json = False,
 ) -> None:
     """Train a classifier of noisy samples for a run, for `evenscore sample RUN --guidance-method classifier`.
@@ -139,7 +140,7 @@ def distill(
             "distill-settings`.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    seed: OwnSeed = None,
     checkpoint: Checkpoint = "last",
     json: Json = False,
 ) -> None:

@@ -24,6 +24,8 @@ Checkpoint = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same result.")]
+OwnSeed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")]
+"""Where a setting of that name may also stand in a file or behind --set."""
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Train for so many minutes.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Train for so many optimiser steps.")]
 Settings = Annotated[
