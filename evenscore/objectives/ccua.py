@@ -29,7 +29,7 @@ from torch import Tensor
 from evenscore.objectives.base import Terms, per_sample
 from evenscore.objectives.contrast import repulsion
 from evenscore.objectives.coupling import Coupling
-from evenscore.objectives.layered import Layered, Seen
+from evenscore.objectives.layered import Direction, Layered, Seen
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.records import check, check_name
@@ -63,7 +63,6 @@ class CCUA(Layered):
     couples_rows: ClassVar[bool] = True
     needs_null: ClassVar[bool] = True
     needs_latents: ClassVar[bool] = True
-    direction: ClassVar[str] = "pull"
 
     def __post_init__(self) -> None:
         check_name("time_weight", self.time_weight, TIME_WEIGHTS)
@@ -92,3 +91,6 @@ class CCUA(Layered):
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
         """``alignment``: ``t/T``, on the squared distance of noise predictions; ``repulsion``: 1 at every level."""
         return {"alignment": TIME_WEIGHTS[self.time_weight](log_snr), "repulsion": torch.ones_like(log_snr)}
+
+    def directions(self) -> Mapping[str, Direction]:
+        return {"alignment": "pull"} if self.gamma > 0 else {}

@@ -156,17 +156,13 @@ class Composed(Objective):
 
     def _check_directions(self) -> None:
         level = torch.tensor([PURE_NOISE], dtype=torch.float64)
-        acting = {
-            way: [
-                name
-                for name, part in self.named.items()
-                if part.direction == way and any(float(w) > 0 for w in part.level_weights(level).values())
-            ]
-            for way in ("pull", "push")
-        }
-        if acting["pull"] and acting["push"]:
-            push = acting["push"][0]
+        acting: dict[str, str] = {}
+        for name, part in self.named.items():
+            weights = part.level_weights(level)
+            acting |= {way: name for term, way in part.directions().items() if float(weights[term]) > 0}
+        if len(acting) > 1:
+            push = acting["push"]
             raise UsageError(
-                f"objective {acting['pull'][0]} pulls predictions together at high noise, where {push} parts them: "
+                f"objective {acting['pull']} pulls predictions together at high noise, where {push} parts them: "
                 f"give {push} a time_weight that vanishes there, such as falling"
             )

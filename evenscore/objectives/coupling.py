@@ -29,10 +29,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -41,7 +40,7 @@ from evenscore.denoisers.base import Denoiser
 from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives.base import ClassMoments, Noised, Terms, per_sample
-from evenscore.objectives.layered import Layered, Seen
+from evenscore.objectives.layered import Direction, Layered, Seen
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.prediction import Prediction
 from evenscore.records import check, check_name
@@ -194,8 +193,6 @@ class Coupling:
 class Coupled(Layered):
     """An objective that adds a :class:`Coupling` to the denoising loss. Subclasses are frozen dataclasses."""
 
-    direction: ClassVar[str] = "pull"
-
     def added(self, seen: Seen) -> Terms:
         return self.pull()(seen.denoiser, seen.prediction, seen.batch, seen.labels, seen.generator)
 
@@ -203,6 +200,9 @@ class Coupled(Layered):
         """``pull`` and ``commitment``: u of the module's law, on the squared distance of noise predictions."""
         weight = TIME_WEIGHTS[self.pull().time_weight](log_snr)
         return {"pull": weight, "commitment": weight}
+
+    def directions(self) -> Mapping[str, Direction]:
+        return {"pull": "pull"} if self.pull().strength > 0 else {}
 
     def independent(self) -> bool:
         """Whether all rows are evaluated: which of them are drawn depends on all weights."""

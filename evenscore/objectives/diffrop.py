@@ -32,7 +32,7 @@ from torch import Tensor
 
 from evenscore.labels import LabelDistribution
 from evenscore.objectives.base import Terms, per_sample
-from evenscore.objectives.layered import Layered, Seen
+from evenscore.objectives.layered import Direction, Layered, Seen
 from evenscore.objectives.time_weight import TIME_WEIGHTS
 from evenscore.objectives.weighting import WEIGHTINGS
 from evenscore.process import Process
@@ -68,7 +68,6 @@ class DiffROP(Layered):
     forwards: ClassVar[float] = 2.0
     backwards: ClassVar[float] = 2.0
     neutral: ClassVar[Mapping[str, Any]] = {"strength": 0.0}
-    direction: ClassVar[str] = "push"
 
     def __post_init__(self) -> None:
         check_name("law", self.law, PAIRS)
@@ -94,6 +93,9 @@ class DiffROP(Layered):
     def level_weights(self, log_snr: Tensor) -> dict[str, Tensor]:
         """``separation``: u of the module's law, on the squared distance of noise predictions."""
         return {"separation": TIME_WEIGHTS[self.time_weight](log_snr)}
+
+    def directions(self) -> Mapping[str, Direction]:
+        return {"separation": "push"} if self.strength > 0 else {}
 
     def margin_per_element(self, process: Process, size: int) -> float:
         """m: mean squared distance of noise predictions at which the margin is reached at a steady rate in log SNR."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from evenscore.objectives.base import Noised, Objective, Terms, per_sample
 from evenscore.objectives.weighting import x0_weight
 from evenscore.prediction import Prediction
 from evenscore.process import Process, expand
+
+Direction: TypeAlias = Literal["pull", "push"]
+"""Whether a term brings predictions under two labels together or parts them."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,9 @@ class Layered(Objective):
 
     Attributes:
         weighting: weighting of the denoising term over noise levels.
-        direction: ``pull`` where its terms bring predictions under two labels together, ``push`` where they part them.
     """
 
     weighting: str
-    direction: ClassVar[str] = ""
 
     def __call__(
         self, denoiser: Denoiser, batch: Noised, labels: LabelDistribution, generator: torch.Generator
@@ -81,6 +82,10 @@ class Layered(Objective):
 
     def added(self, seen: Seen) -> Terms:
         """Further terms (B,), by name."""
+        return {}
+
+    def directions(self) -> Mapping[str, Direction]:
+        """Its terms of a strength above 0 that bring predictions under two labels together, or part them."""
         return {}
 
 

@@ -15,6 +15,7 @@ from evenscore.errors import UsageError
 from evenscore.labels import LabelDistribution
 from evenscore.objectives import (
     CBDM,
+    CCUA,
     CapacityManipulation,
     ClassNoise,
     Composed,
@@ -149,6 +150,14 @@ def test_contradictions_are_refused(parts: tuple[Any, ...], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         compose(*parts)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("pulling", [CCUA(gamma=0.0), Mutual(strength=0.0)])
+def test_what_does_not_pull_goes_with_what_parts(pulling: Any) -> None:
+    parting = DiffROP(time_weight="constant")
+    assert compose(pulling, parting).named["diffrop"] == parting
+    with pytest.raises(UsageError, match="pulls predictions together at high noise"):
+        compose(type(pulling)(), parting)
 
 
 def test_two_reserves_are_refused() -> None:
