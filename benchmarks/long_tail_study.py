@@ -87,9 +87,9 @@ class Setting:
 
 
 SMALL = Classifier(depth=8, steps=80, ratios=(1.0,), methods=("over-sampled",))
-LARGE = Classifier(depth=14, steps=600, ratios=(0.1,), methods=("over-sampled",), precision="bfloat16")
+LARGE = Classifier(depth=14, steps=300, ratios=(0.1,), methods=("over-sampled",), precision="bfloat16")
 DIGITS = Setting("digits:factor=50,seed=0", 400, 5, (1e-3, 2e-3), (1.0, 2.0), 100, "float32", SMALL)
-FASHION = Setting("{}:factor=100,seed=0", 400, 3, (1e-3, 2e-3), (1.0, 2.0), 100, "bfloat16", LARGE)
+FASHION = Setting("{}:factor=100,seed=0", 300, 3, (1e-3, 2e-3), (1.0, 2.0), 60, "bfloat16", LARGE)
 SETTINGS: Mapping[str, Setting] = {
     "digits": DIGITS,
     "digits-reversed": replace(DIGITS, data="digits:factor=50,seed=0,order=reversed", seeds=3),

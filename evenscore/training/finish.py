@@ -117,11 +117,14 @@ class Finisher:
         return max(self.how.draws, -(-self.how.rows // max(1, len(part.of_class(k)))))
 
     def _class(self, part: Dataset, sums: HeadSums, k: int, folds: int, name: str) -> Iterator[int]:
-        """Rows of one class, fold by fold; yields how many noisy samples were taken in."""
+        """Rows of one class, fold by fold; yields how many noisy samples were taken in.
+
+        A class of fewer images than folds leaves the last ones empty.
+        """
         random = generator(self.seed, name, k)
         index = torch.from_numpy(part.of_class(k))
         index = index[torch.randperm(len(index), generator=random)]
-        for fold in range(folds):
+        for fold in range(min(folds, len(index))):
             mine = index[fold::folds].repeat(self._draws(part, k))
             mine = mine[torch.randperm(len(mine), generator=random)]
             for chunk in torch.split(mine, rows_at_once(self.trunk, self._positions)):

@@ -93,6 +93,16 @@ def test_the_same_seed_gives_the_same_heads(cli: Cli, source: Path, tmp_path: Pa
     assert torch.equal(*tensors)
 
 
+def test_a_class_may_have_fewer_images_than_there_are_folds(
+    cli: Cli, source: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    few = ("--set", "rows=8", "--set", "draws=1", "--set", "folds=5")
+    assert min(digits.distribution.counts) < 5
+    done = cli("finish", source, "--out", tmp_path / "out", *few, "--json")
+    assert done.code == 0, done.err
+    assert all(c["held_out"] is not None and c["gap_after"] >= 0 for c in json.loads(done.out)["classes"])
+
+
 def test_the_table_for_people(cli: Cli, source: Path, tmp_path: Path) -> None:
     done = cli("finish", source, "--out", tmp_path / "out", *FEW, "--set", "k0=1e6", "--set", "law=uniform")
     assert done.code == 0
