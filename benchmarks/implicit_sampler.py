@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.quasirandom import SobolEngine
 
 from benchmarks.mixture_energy import EqualModes
 from benchmarks.runner import Outcome
@@ -26,6 +27,8 @@ from evenscore.denoisers.base import Denoiser
 from evenscore.denoisers.one_step import OneStep
 from evenscore.denoisers.oracle import GaussianMixture
 from evenscore.distill import Distillation, DistillConfig
+from evenscore.distill.core import Drawn
+from evenscore.distill.levels import LEVELS
 from evenscore.distill.updates import Score, Update, fisher_update, kl_update
 from evenscore.prediction import Prediction
 from evenscore.process import VP, expand
@@ -38,8 +41,9 @@ RATIO, MISS = 1.2, 0.05
 MEANS = torch.tensor([[1.5, 1.5], [1.5, -1.5], [-1.5, 1.5], [-1.5, -1.5]], dtype=torch.float64)
 DEVIATION = 0.5
 METHODS = ("kl", "fisher")
-LATENT = 3.0
-"""The spread of the noise that the generator's perceptron is given: what parts the modes is steeper where this is larger."""
+STEEPER = 3.0
+"""First weights of the generator's perceptron, as a multiple of the usual ones: between modes it is steep."""
+SMALLEST = 1e-9
 BOUND: dict[str, Any] = {
     "gradient": {
         "two terms, largest z": LARGEST_Z,
@@ -117,22 +121,25 @@ def first_term(x: Tensor, own: Score, target: Score, probe: Tensor | None = None
 
 def of_method(method: str, args: argparse.Namespace) -> dict[str, Any]:
     """Generators of all seeds: energy ratio, shares of the modes, and seconds of the processor."""
-    exact = modes()
     started = time.process_time()
-    models = [trained(exact, method, seed, args.steps) for seed in range(args.seeds)]
-    seconds = time.process_time() - started
-    squares = [squared_distance(model, seed, args) for seed, model in enumerate(models)]
+    squares, shares = zip(*(of_seed(method, seed, args) for seed in range(args.seeds)), strict=True)
     usual = modes_law().usual(args.samples)
-    ratios = [math.sqrt(square / usual) for square in squares]
-    shares = [mode_shares(model, seed) for seed, model in enumerate(models)]
-    print(method, ratios, shares, file=sys.stderr, flush=True)
     return {
         "energy ratio": math.sqrt(sum(squares) / len(squares) / usual),
-        "energy ratio by seed": ratios,
+        "energy ratio by seed": [math.sqrt(square / usual) for square in squares],
         "worst mode": max(abs(share - 0.25) for found in shares for share in found),
         "shares of the modes by seed": shares,
-        "processor seconds": seconds,
+        "processor seconds": time.process_time() - started,
     }
+
+
+def of_seed(method: str, seed: int, args: argparse.Namespace) -> tuple[float, list[float]]:
+    """One generator: its squared distance to exact samples, and the shares of its modes."""
+    model = trained(modes(), method, seed, args.steps)
+    square, shares = squared_distance(model, seed, args), mode_shares(model, seed)
+    ratio = math.sqrt(square / modes_law().usual(args.samples))
+    print(f"{method}, seed {seed}: energy ratio {ratio:.3f}, shares {shares}", file=sys.stderr, flush=True)
+    return square, shares
 
 
 def modes() -> GaussianMixture:
@@ -154,13 +161,13 @@ def trained(exact: GaussianMixture, method: str, seed: int, steps: int) -> OneSt
         steps=steps,
         batch_size=1024,
         score_steps=5,
-        lr=2e-3,
-        score_lr=1e-2,
+        lr=1e-3,
+        score_lr=5e-3,
         cooldown=0.9,
         ema=0.9995,
         seed=seed,
     )
-    core = Distillation(exact, sampler, own, how)
+    core = EvenlyDrawn(exact, sampler, own, how)
     for k in range(steps):
         core.step(k, k / steps)
         if (k + 1) % 250 == 0:
@@ -168,6 +175,22 @@ def trained(exact: GaussianMixture, method: str, seed: int, steps: int) -> OneSt
     average = core.average.module
     assert isinstance(average, OneStep)
     return average
+
+
+class EvenlyDrawn(Distillation):
+    """Distillation in the plane whose latents, levels and noise are the points of a scrambled Sobol sequence (Owen 1995).
+
+    Each point is uniform, as one drawn at random, and together they fill the cube evenly. So the shares of the modes in a batch
+    are those of the generator and not of the draw, by which they wander otherwise.
+    """
+
+    def draw(self, purpose: str, number: int) -> Drawn:
+        size, random = self.config.batch_size, generator(self.config.seed, "even", purpose, number)
+        points = SobolEngine(5, scramble=True, seed=int(torch.randint(2**31, (), generator=random)))
+        u = points.draw(size, dtype=torch.float64).clamp(SMALLEST, 1 - SMALLEST)
+        z, eps = (torch.special.ndtri(u[:, part]).float() for part in (slice(0, 2), slice(2, 4)))
+        t = LEVELS[self.config.levels](u[:, 4].float(), self.sampler.process, self.std)
+        return Drawn(torch.zeros(size, dtype=torch.int64), z, t, eps)
 
 
 class Plain(Denoiser):
@@ -178,6 +201,8 @@ class Plain(Denoiser):
         self.process, self.num_classes, self.shape = exact.process, 1, exact.shape
         self.std = deviation(exact)
         self.net = perceptron(2)
+        with torch.no_grad():
+            self.net[0].weight.mul_(STEEPER)
 
     @property
     def data_std(self) -> float:
@@ -185,7 +210,7 @@ class Plain(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor) -> Prediction:
         """Its output, in units of the data's deviation, as the clean sample."""
-        x0 = self.std * self.net(LATENT * x_t / expand(self.process.sigma(t), x_t))
+        x0 = self.std * self.net(x_t / expand(self.process.sigma(t), x_t))
         return Prediction.from_x0(x0, x_t, t, self.process)
 
 
