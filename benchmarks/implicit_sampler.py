@@ -43,7 +43,7 @@ DEVIATION = 0.5
 METHODS = ("kl", "fisher")
 STEEPER = 3.0
 """First weights of the generator's perceptron, as a multiple of the usual ones: between modes it is steep."""
-SMALLEST = 1e-9
+SMALLEST = 1e-6
 BOUND: dict[str, Any] = {
     "gradient": {
         "two terms, largest z": LARGEST_Z,
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--seeds", type=int, default=5, help="how many generators of each method")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="updates that are trained")
-    parser.add_argument("--steps", type=int, default=4000, help="generator steps")
+    parser.add_argument("--steps", type=int, default=5000, help="generator steps")
     parser.add_argument("--samples", type=int, default=10_000, help="samples that are compared")
     parser.add_argument("--draws", type=int, default=40, help="samples of that size of each generator")
     parser.add_argument("--quick", action="store_true", help="one seed, few steps and samples; the bound may fail")
