@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from typing import Any
 
@@ -40,10 +39,13 @@ LARGEST_Z, SMALLEST_Z = 4.0, 10.0
 RATIO, MISS = 1.2, 0.05
 MEANS = torch.tensor([[1.5, 1.5], [1.5, -1.5], [-1.5, 1.5], [-1.5, -1.5]], dtype=torch.float64)
 DEVIATION = 0.5
+LAW = EqualModes(MEANS, DEVIATION)
+"""The law of :func:`modes`, as the energy distance takes it."""
 METHODS = ("kl", "fisher")
 STEEPER = 3.0
 """First weights of the generator's perceptron, as a multiple of the usual ones: between modes it is steep."""
 SMALLEST = 1e-6
+"""Distance of points from the sides of the cube, where noise would be infinite; single precision tells it from 0."""
 BOUND: dict[str, Any] = {
     "gradient": {
         "two terms, largest z": LARGEST_Z,
@@ -123,7 +125,7 @@ def of_method(method: str, args: argparse.Namespace) -> dict[str, Any]:
     """Generators of all seeds: energy ratio, shares of the modes, and seconds of the processor."""
     started = time.process_time()
     squares, shares = zip(*(of_seed(method, seed, args) for seed in range(args.seeds)), strict=True)
-    usual = modes_law().usual(args.samples)
+    usual = LAW.usual(args.samples)
     return {
         "energy ratio": math.sqrt(sum(squares) / len(squares) / usual),
         "energy ratio by seed": [math.sqrt(square / usual) for square in squares],
@@ -137,19 +139,14 @@ def of_seed(method: str, seed: int, args: argparse.Namespace) -> tuple[float, li
     """One generator: its squared distance to exact samples, and the shares of its modes."""
     model = trained(modes(), method, seed, args.steps)
     square, shares = squared_distance(model, seed, args), mode_shares(model, seed)
-    ratio = math.sqrt(square / modes_law().usual(args.samples))
-    print(f"{method}, seed {seed}: energy ratio {ratio:.3f}, shares {shares}", file=sys.stderr, flush=True)
+    ratio = math.sqrt(square / LAW.usual(args.samples))
+    print(f"{method}, seed {seed}: energy ratio {ratio:.3f}, shares {shares}", flush=True)
     return square, shares
 
 
 def modes() -> GaussianMixture:
     """Four equal modes, six standard deviations apart along the axes."""
     return GaussianMixture.isotropic(VP(), MEANS, [DEVIATION] * 4, [0] * 4)
-
-
-def modes_law() -> EqualModes:
-    """The same law, as the energy distance takes it."""
-    return EqualModes(MEANS, DEVIATION)
 
 
 def trained(exact: GaussianMixture, method: str, seed: int, steps: int) -> OneStep:
@@ -171,7 +168,7 @@ def trained(exact: GaussianMixture, method: str, seed: int, steps: int) -> OneSt
     for k in range(steps):
         core.step(k, k / steps)
         if (k + 1) % 250 == 0:
-            print(f"{method}, seed {seed}: step {k + 1}", file=sys.stderr, flush=True)
+            print(f"{method}, seed {seed}: step {k + 1}", flush=True)
     average = core.average.module
     assert isinstance(average, OneStep)
     return average
@@ -266,17 +263,16 @@ def samples(model: OneStep, seed: int, draw: int, n: int) -> Tensor:
 
 def squared_distance(model: OneStep, seed: int, args: argparse.Namespace) -> float:
     """Mean squared distance of the generator's samples to as many exact ones."""
-    law = modes_law()
-    drawn = (law.squared_distance(samples(model, seed, draw, args.samples)) for draw in range(args.draws))
+    drawn = (LAW.squared_distance(samples(model, seed, draw, args.samples)) for draw in range(args.draws))
     return sum(drawn) / args.draws
 
 
 def by_chance(args: argparse.Namespace) -> float:
     """The energy ratio of exact samples, as many as of all generators of a method: 1 but for chance."""
-    exact, law, draws = modes(), modes_law(), args.seeds * args.draws
+    exact, draws = modes(), args.seeds * args.draws
     y = torch.zeros(args.samples, dtype=torch.int64)
-    drawn = (law.squared_distance(exact.sample(y, generator(0, "control", draw))) for draw in range(draws))
-    return math.sqrt(sum(drawn) / draws / law.usual(args.samples))
+    drawn = (LAW.squared_distance(exact.sample(y, generator(0, "control", draw))) for draw in range(draws))
+    return math.sqrt(sum(drawn) / draws / LAW.usual(args.samples))
 
 
 def mode_shares(model: OneStep, seed: int, n: int = 100_000) -> list[float]:
