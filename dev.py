@@ -334,7 +334,7 @@ def modules_to_run(command: str, rest: Sequence[str]) -> list[list[str]]:
     if command == "lint":
         return lint_commands()
     if command == "test":
-        return [*lint_commands(), ["pytest", "-n", "2", *rest]]
+        return [*lint_commands(), ["pytest", "-n", "2", "--dist", "worksteal", *rest]]
     return []
 
 

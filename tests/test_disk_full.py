@@ -11,11 +11,8 @@ from typing import Any
 
 import pytest
 
-import evenscore.balancing.gate
-import evenscore.balancing.summary
-import evenscore.features.domain
 from benchmarks.interrupted import corrupt, differences_of_folders, differences_of_runs
-from evenscore.metrics import fit_classifier
+from tests.judges import brief_judges
 from tests.small import small
 
 TRAIN = [*small(1), "--steps", "4", "--set", "warmup=2", "--set", "checkpoint_every=2"]
@@ -71,12 +68,7 @@ class Disk:
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """The disk that holds ``tmp_path / "broken"``."""
-
-    def fit(*arguments: Any, **settings: Any) -> Any:
-        return fit_classifier(*arguments, **{**settings, "steps": 3})
-
-    for module in (evenscore.balancing.gate, evenscore.balancing.summary, evenscore.features.domain):
-        monkeypatch.setattr(module, "fit_classifier", fit)
+    brief_judges(monkeypatch)
     return Disk(tmp_path / "broken", monkeypatch)
 
 
@@ -148,6 +140,7 @@ def test_comparing(cli: Cli, disk: Disk, monkeypatch: pytest.MonkeyPatch, tmp_pa
     command = ["compare", "cbdm", "--data", "digits:factor=50", "--seeds", "1", "--budget", "2", "--equal", "updates"]
     command += ["--features", "pixels", "--metrics", "kernel", "--per-class", "10", "--nfe", "2", "--guidance", "1"]
     command += ["--set", "network=tiny", "--set", "batch_size=8", "--set", "precision=float32", "--out", "out"]
+    command += ["--set", "memory_format=channels_last"]
     goes_on(cli, disk, monkeypatch, tmp_path, command, [0, 1, 3, 2, 5, 4, 7, 3])
     assert differences_of_folders(tmp_path / "whole", tmp_path / "broken") == []
 

@@ -21,6 +21,7 @@ from evenscore.evaluation import of_files
 from evenscore.sampling.files import SampleJob, sample_files
 from evenscore.shards import Shards, read_shard, shards_in
 from evenscore.writing import Piece
+from tests.judges import brief_judges
 
 DATA = "digits:factor=50"
 HOW = Sampler("ddim", nfe=2)
@@ -87,7 +88,10 @@ def test_an_interrupted_job_goes_on_after_the_last_complete_shard(run: Run, tmp_
     assert list(sample_files(run, tmp_path / "broken", job())) == [(50, 50)]
 
 
-def test_a_balanced_set_in_shards_is_that_in_files_and_goes_on(run: Run, tmp_path: Path) -> None:
+def test_a_balanced_set_in_shards_is_that_in_files_and_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief_judges(monkeypatch)
     data = load(DATA)
     made = {
         form: BalanceConfig(20, run.path, sampler=HOW, batch_size=8, tries=2, format=form, per_shard=12)

@@ -28,10 +28,10 @@ from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset, load
 from evenscore.errors import DataError, RunError, UsageError
 from evenscore.lock import hold
-from evenscore.metrics import fit_classifier
 from evenscore.run import Run
 from evenscore.sampling import Sampler
 from evenscore.training import train
+from tests.judges import brief_judges
 
 Quick = Callable[..., TrainConfig]
 COUNTS = {"cat": 9, "dog": 4, "owl": 1}
@@ -55,12 +55,7 @@ class Strict:
 @pytest.fixture(autouse=True)
 def quick_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
     """Classifiers that are trained for three steps only."""
-
-    def fit(*arguments: Any, **settings: Any) -> Any:
-        return fit_classifier(*arguments, **settings, steps=3)
-
-    for module in (evenscore.balancing.gate, evenscore.balancing.summary):
-        monkeypatch.setattr(module, "fit_classifier", fit)
+    brief_judges(monkeypatch)
 
 
 @pytest.fixture

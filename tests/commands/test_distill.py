@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 from evenscore.run import Run
+from tests.judges import brief_judges
 
 QUICK = ["--set", "batch_size=8", "--set", "score_steps=1", "--set", "checkpoint_every=2"]
 DATA = "digits:factor=50"
@@ -131,7 +132,10 @@ def test_it_is_judged_like_any_run(cli: Cli, quick_run: Path, tmp_path: Path) ->
     assert "distillation method" in text
 
 
-def test_a_data_set_is_balanced_with_it(cli: Cli, quick_run: Path, tmp_path: Path) -> None:
+def test_a_data_set_is_balanced_with_it(
+    cli: Cli, quick_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief_judges(monkeypatch)
     target = tmp_path / "counts.yaml"
     counts = dict(zip(Run.open(quick_run).card.class_names, Run.open(quick_run).card.counts, strict=True))
     smallest = min(counts, key=lambda name: counts[name])

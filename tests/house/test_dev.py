@@ -227,7 +227,7 @@ def test_test_runs_the_checks_in_order_and_stops_at_the_first_failure(house: Rec
     assert dev.main(["test", "-k", "laws"]) == 0
     programs = [words[2:] for words in house.commands if words[2] != "pip"]
     checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
-    assert programs == [*checks, ["pytest", "-n", "2", "-k", "laws"]]
+    assert programs == [*checks, ["pytest", "-n", "2", "--dist", "worksteal", "-k", "laws"]]
     house.commands.clear()
     house.refuse = ["mypy"]
     assert dev.main(["test"]) == 1

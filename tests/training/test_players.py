@@ -9,19 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-import evenscore.balancing.gate
-import evenscore.balancing.summary
 import evenscore.networks
 from evenscore.checkpoint import load_checkpoint
 from evenscore.configuration import TrainConfig
 from evenscore.data import Dataset
 from evenscore.errors import UsageError
-from evenscore.metrics import fit_classifier
 from evenscore.run import DataCard, Run
 from evenscore.training import train
 from evenscore.training.estimate import estimate
 from evenscore.training.optimise import clip_gradients
 from evenscore.training.resolve import resolve
+from tests.judges import brief_judges
 
 Quick = Callable[..., TrainConfig]
 FORMS = ["trunk", "separate"]
@@ -31,8 +29,7 @@ FORMS = ["trunk", "separate"]
 def test_an_interrupted_run_ends_as_the_whole_one_samples_and_balances(
     tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, players: str
 ) -> None:
-    for module in (evenscore.balancing.gate, evenscore.balancing.summary):
-        monkeypatch.setattr(module, "fit_classifier", lambda *given, **named: fit_classifier(*given, **named, steps=3))
+    brief_judges(monkeypatch)
     settings = {
         "players": players,
         "network": "tiny",
