@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -102,21 +103,34 @@ def agreement(folder: Path, data: str) -> dict[str, float]:
     together(["train", data, "--out", "two", *train], folder)
     finish(["sample", "one", "--out", "samples-one", *sample], folder)
     together(["sample", "one", "--out", "samples-two", *sample], folder)
-    losses = [[r["loss"] for r in Run.open(folder / name).records() if "loss" in r] for name in ("one", "two")]
-    apart = np.abs(np.subtract(*losses)) / np.abs(losses[0])
     differ = differences_of_folders(folder / "samples-one", folder / "samples-two")
-    return {"reports": len(losses[0]), "loss difference": float(apart.max()), "files that differ": len(differ)}
+    return {"loss difference": loss_difference(folder / "one", folder / "two"), "files that differ": len(differ)}
 
 
-def together(arguments: list[str], folder: Path, program: tuple[str, ...] = ("-m", "--", "evenscore")) -> str:
-    """Run a command in two processes of one thread; what it prints.
+def loss_difference(one: Path, two: Path) -> float:
+    """Largest relative difference of the losses that two runs report, which are of the same steps."""
+    losses = [[r["loss"] for r in Run.open(run).records() if "loss" in r] for run in (one, two)]
+    return float((np.abs(np.subtract(*losses)) / np.abs(losses[0])).max())
+
+
+def together(
+    arguments: list[str],
+    folder: Path,
+    program: tuple[str, ...] = ("-m", "--", "evenscore"),
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command in two processes of one thread, with these variables besides those of this one; what it prints.
 
     Raises:
         RuntimeError: it fails.
     """
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ended = subprocess.run(
-        [*launcher, *program, *arguments], cwd=folder, env=surroundings(), capture_output=True, text=True
+        [*launcher, *program, *arguments],
+        cwd=folder,
+        env=surroundings() | dict(variables or {}),
+        capture_output=True,
+        text=True,
     )
     if ended.returncode:
         raise RuntimeError(f"torchrun ended with exit code {ended.returncode}: {ended.stderr[-500:]}")

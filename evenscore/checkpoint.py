@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from evenscore.errors import CheckpointError, DataError, unknown
+from evenscore.pieces import pieces
 from evenscore.reading import parse_json, read_bytes, read_text
 
 POINTERS = ("last", "best")
@@ -41,6 +42,10 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     state: Mapping[str, Any]
 
+    def content(self) -> Iterator[bytes]:
+        """Its file, in pieces."""
+        return pieces(self.tensors, {"state": json.dumps(dict(self.state))})
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that it is either the old one or the new one, complete, whatever happens.
@@ -48,10 +53,19 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
+    _write_pieces(path, [content])
+
+
+def _write_pieces(path: Path, content: Iterable[bytes]) -> dict[str, Any]:
+    """:func:`write_atomic` of pieces; the SHA-256 of them all, and how many bytes they are."""
+    digest, size = hashlib.sha256(), 0
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with new_file(partial) as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
+                digest.update(piece)
+                size += len(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -60,6 +74,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+    return {"sha256": digest.hexdigest(), "bytes": size}
 
 
 def new_file(path: Path) -> BinaryIO:
@@ -110,14 +125,14 @@ def checkpoint_name(step: int) -> str:
 
 
 def save_checkpoint(
-    folder: Path, step: int, checkpoint: Checkpoint, keep: int = 2, pointers: Sequence[str] = ()
+    folder: Path, step: int, checkpoint: Checkpoint | Iterable[bytes], keep: int = 2, pointers: Sequence[str] = ()
 ) -> str:
     """Write a checkpoint, point at it, and prune all but the newest ``keep`` and those that pointers name.
 
     Args:
         folder: of the checkpoints.
         step: of training.
-        checkpoint: what is kept.
+        checkpoint: what is kept, or the pieces of its file.
         keep: how many of the newest stay.
         pointers: that are moved to it, before ``last`` always is: a process that is killed between leaves a ``best``
             that is as good as the best of what ``last`` knows of, or better.
@@ -130,12 +145,10 @@ def save_checkpoint(
     """
     make_folder(folder)
     name = checkpoint_name(step)
-    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.tensors.items()}
-    content = safetensors.torch.save(tensors, metadata={"state": json.dumps(dict(checkpoint.state))})
     _remove(folder / f"{name}.json")  # of an earlier try at this step: it would belie the new tensors
-    write_atomic(folder / f"{name}.safetensors", content)
-    note = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": step}
-    write_atomic(folder / f"{name}.json", json.dumps(note).encode())
+    content = checkpoint.content() if isinstance(checkpoint, Checkpoint) else checkpoint
+    note = _write_pieces(folder / f"{name}.safetensors", content)
+    write_atomic(folder / f"{name}.json", json.dumps(note | {"step": step}).encode())
     for pointer in (*pointers, "last"):
         point(folder, pointer, name)
     _prune(folder, keep)

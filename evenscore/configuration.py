@@ -25,6 +25,8 @@ from evenscore.reading import parse_yaml, read_text
 PRECISIONS = ("auto", "float32", "bfloat16")
 __all__ = ["PRECISIONS", "TrainConfig", "objective_name", "parse_settings", "read_config_file"]
 BUDGET = ("steps", "minutes", "previews")
+"""How long a run is, and how often it is looked at."""
+CHANGEABLE = (*BUDGET, "shard")
 """Settings that may change when a run goes on."""
 COUNT = ("rank", "batch_size", "accumulate", "checkpoint_every")
 
@@ -35,7 +37,7 @@ class TrainConfig:
 
     Attributes:
         objective: how the denoiser learns, with its own settings.
-        network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, or ``auto`` (by the image size).
+        network: size of the backbone: ``tiny``, ``small``, ``medium``, ``base``, ``large``, or ``auto`` (by the image size).
         players: how much of the network is one label's alone: ``shared`` (nothing), ``trunk`` (a low-rank correction of
             the last layer), or ``separate`` (a network for each label, the null label included).
         rank: rank of the correction under ``trunk``.
@@ -60,6 +62,8 @@ class TrainConfig:
             more time, the same gradients.
         compile: whether the network is compiled by torch before the first step, which takes a C++ compiler and, on a
             processor, a minute or more.
+        shard: whether several processes divide parameters, gradients, averages and the optimiser's moments among them: less
+            memory for each, more to exchange, the same training.
         steps: optimiser steps; none when the budget is in minutes.
         minutes: minutes of training; none when the budget is in steps.
         checkpoint_every: steps between checkpoints under a budget in steps; at least one a minute is written anyway.
@@ -92,6 +96,7 @@ class TrainConfig:
     memory_format: str = "auto"
     checkpoint_activations: bool = False
     compile: bool = False
+    shard: bool = False
     steps: int | None = None
     minutes: float | None = None
     checkpoint_every: int = 500
@@ -133,7 +138,13 @@ class TrainConfig:
             records.check(key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
         if self.dropout is not None:
             records.check("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1")
+        self._check_shard()
         self._check_budget()
+
+    def _check_shard(self) -> None:
+        if self.shard:
+            records.check("players", self.players, self.players != "separate", "shared or trunk with shard=on")
+            records.check("compile", self.compile, not self.compile, "off with shard=on")
 
     def _check_budget(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -161,13 +172,13 @@ class TrainConfig:
 
 
 def require_same(path: Path, mine: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Refuse to go on in a run folder under other settings than its own; the budget may be another.
+    """Refuse to go on in a run folder under other settings than its own, but for :data:`CHANGEABLE`.
 
     Raises:
         RunError: one differs, and is not left to ``auto``.
     """
     for key in mine:
-        if key not in BUDGET and asked[key] not in (mine[key], "auto"):
+        if key not in CHANGEABLE and asked[key] not in (mine[key], "auto"):
             raise RunError(
                 f"{path} was started with {key}={mine[key]}, now {key}={asked[key]} was asked: "
                 "give the same settings to resume, or another --out"

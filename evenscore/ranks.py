@@ -7,7 +7,8 @@ process fails, the others end with :class:`Elsewhere` and do not wait for ever. 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -123,8 +124,11 @@ class Ranks:
         sizes = self.gather(torch.tensor([len(mine)]))
         return [content[: int(size)] for content, size in zip(found, sizes, strict=True)]
 
-    def lead(self, work: Callable[[], T]) -> T | None:
-        """Let the first process do ``work`` while the others wait; its result, None in the others.
+    def lead(self, work: Callable[[], T], meanwhile: Callable[[], None] = lambda: None) -> T | None:
+        """Let the first process do ``work``; the others do what it needs of them ``meanwhile``, and wait.
+
+        Returns:
+            The result of the work; None in the others.
 
         Raises:
             Elsewhere: in the others, where the first one failed.
@@ -132,13 +136,31 @@ class Ranks:
         if self.size == 1:
             return work()
         try:
-            found = work() if self.first else None
+            found = None
+            if self.first:
+                found = work()
+            else:
+                meanwhile()
         except BaseException:
             self.any(True)
             raise
         if self.any(False):
             raise elsewhere()
         return found
+
+    @contextmanager
+    def meeting(self) -> Iterator[None]:
+        """Work in which a library enters collectives.
+
+        Raises:
+            Elsewhere: another process is not there any more.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+                raise elsewhere() from error
+            raise
 
 
 ALONE = Ranks()

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from evenscore import records
 from evenscore.checkpoint import PARTIAL, clear_partials, load_checkpoint, make_folder, unwritable, write_atomic
-from evenscore.configuration import BUDGET, TrainConfig, require_same
+from evenscore.configuration import CHANGEABLE, TrainConfig, require_same
 from evenscore.confined import inside
 from evenscore.data.dataset import Dataset
 from evenscore.data.pixels import MAX_PIXELS
@@ -44,6 +44,7 @@ from evenscore.labels import LabelDistribution
 from evenscore.lock import hold
 from evenscore.networks import build_network
 from evenscore.networks.heads import ClassHeads
+from evenscore.placement import placed
 from evenscore.process import PROCESSES
 from evenscore.reading import parse_json, parse_yaml, read_text
 
@@ -153,7 +154,7 @@ class Run:
         return run
 
     def adopt(self, config: TrainConfig, card: DataCard) -> Run:
-        """This run, ready to go on under ``config``: equal to its own but for the budget and what was left to ``auto``.
+        """This run, ready to go on under ``config``: equal to its own but for what may change and what was left to ``auto``.
 
         Nothing is written: :meth:`keep` does that.
 
@@ -168,7 +169,7 @@ class Run:
         self.require_score()
         self.check_data(card)
         require_same(self.path, self.config.to_mapping(), config.to_mapping())
-        return replace(self, config=replace(self.config, **{key: getattr(config, key) for key in BUDGET}))
+        return replace(self, config=replace(self.config, **{key: getattr(config, key) for key in CHANGEABLE}))
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -368,7 +369,8 @@ def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], 
     Raises:
         RunError: names or shapes do not fit.
     """
-    mine = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    own, names = module.state_dict(), [key for key in tensors if key.startswith(prefix)]
+    mine = {name: placed(tensors[prefix + name], own.get(name)) for name in (key.removeprefix(prefix) for key in names)}
     try:
         module.load_state_dict(mine)
     except RuntimeError:

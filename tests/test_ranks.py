@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from evenscore import Run, Sampler, TrainConfig, load, train
 from evenscore.balancing import BalanceConfig, balance
-from evenscore.checkpoint import load_checkpoint
+from evenscore.checkpoint import load_checkpoint, pointed
 from evenscore.cli import main
-from evenscore.errors import UsageError
+from evenscore.data import Dataset
+from evenscore.errors import EvenscoreError, UsageError
 from evenscore.evaluation import Settings, evaluate, of_run
 from evenscore.features import Cache
+from evenscore.placement import part, whole
 from evenscore.ranks import ALONE, Elsewhere, Ranks, elsewhere, require_alone
 from evenscore.sampling.files import SampleJob, sample_files
+from evenscore.training.loop import Trainer
 from evenscore.training.shared import require_rows, require_shareable
+from tests.judges import brief_judges
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = "digits:factor=50"
@@ -39,6 +46,7 @@ SETTINGS: dict[str, Any] = {
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "mutual": {"objective": "mutual", "rows": 0.5, "augmentation": "crop-shift"},
     "worst-class": {"objective": "worst-class", "step": 0.5, "accumulate": 2},
+    "divided": {"objective": "mutual", "rows": 0.1, "players": "trunk", "warmup": 0, "previews": 1, "shard": True},
 }
 WORK = """
 import sys
@@ -57,7 +65,10 @@ def everything(out: Path, steps: int) -> None:
     """All shared work, into a folder."""
     data = load(DATA)
     for name in OBJECTIVES:
+        if name == "divided":  # begun with a network that is whole
+            list(train(data, out / name, replace(config(name, 2), shard=False)))
         list(train(data, out / name, config(name, steps)))
+    divided(out, data)
     run = Run.open(out.parent / "given")
     sampler = Sampler("ddim", nfe=2)
     for form in ("png", "npz", "webdataset"):
@@ -66,12 +77,39 @@ def everything(out: Path, steps: int) -> None:
     made = BalanceConfig(
         9, run.path, sampler=Sampler("ddim", nfe=2), batch_size=8, tries=1, format="webdataset", per_shard=20
     )
-    list(balance(data, out / "balanced", made))
+    with pytest.MonkeyPatch.context() as patch:
+        brief_judges(patch)
+        list(balance(data, out / "balanced", made))
     settings = Settings("pixels", ("frechet", "kernel", "copies"), replicates=10)
     found = evaluate(of_run(run, 25, sampler, 0), data, settings, cache=Cache(out / "cache"))
     rank = os.environ.get("RANK", "0")
     (out / f"figures-{rank}.json").write_text(json.dumps(found.measured.whole, default=vars))
     (out / f"pairs-{rank}.json").write_text(json.dumps(found.memorisation, default=vars))
+
+
+def divided(out: Path, data: Dataset) -> None:
+    """Take up a divided run: what this process holds of its network, and what comes of a full disk, into a file."""
+    trainer = Trainer(Run.open(out / "divided"), data)
+    modules = (trainer.model, trainer.average.module)
+    held, numbers = (
+        sum(size(p) for m in modules for p in m.parameters()) for size in (lambda p: part(p).numel(), Tensor.numel)
+    )
+    moments = [value for key, value in trainer.tensors().items() if "exp_avg" in key]
+    found: dict[str, Any] = {"weights": held / numbers}
+    found["moments"] = sum(part(m).numel() for m in moments) / sum(m.numel() for m in moments)
+    kept = load_checkpoint(out / "divided" / "checkpoints").tensors
+    found["taken up"] = all(torch.equal(whole(value), kept[key]) for key, value in trainer.tensors().items())
+    trainer.one_step()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evenscore.checkpoint.new_file", full_disk)
+        with pytest.raises(EvenscoreError) as failed:
+            trainer.save()
+    found["full disk"] = type(failed.value).__name__
+    (out / f"divided-{trainer.ranks.rank}.json").write_text(json.dumps(found))
+
+
+def full_disk(path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def launch(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -114,7 +152,7 @@ def test_training_goes_on_with_another_number_of_processes_to_the_losses_of_one(
     places: tuple[Path, Path], name: str
 ) -> None:
     one, two = (place / name for place in places)
-    assert Run.open(two).records()[-1]["step"] == 4
+    assert pointed(Run.open(two).checkpoints, "last") == "step-000000004"
     list(train(load(DATA), two, config(name, 8)))
     losses = [[r["loss"] for r in Run.open(run).records() if "loss" in r] for run in (one, two)]
     assert len(losses[0]) == 8
@@ -126,10 +164,23 @@ def test_training_goes_on_with_another_number_of_processes_to_the_losses_of_one(
         torch.testing.assert_close(theirs[key], value, rtol=1e-3, atol=2e-5, msg=key)
 
 
+def test_a_divided_network_is_held_in_parts_and_taken_up_whole(places: tuple[Path, Path]) -> None:
+    alone, *both = (
+        json.loads((places[i] / f"divided-{rank}.json").read_text()) for i, rank in ((0, 0), (1, 0), (1, 1))
+    )
+    assert alone == {"weights": 1.0, "moments": 1.0, "taken up": True, "full disk": "DataError"}
+    for kind in ("weights", "moments"):
+        assert sum(found[kind] for found in both) == pytest.approx(1)
+        assert max(found[kind] for found in both) < 0.55
+    assert all(found["taken up"] for found in both)
+    assert [found["full disk"] for found in both] == ["DataError", "Elsewhere"]
+    assert list((places[1] / "divided" / "previews").glob("*.png"))
+
+
 def test_samples_and_balanced_sets_are_those_of_one_process(places: tuple[Path, Path]) -> None:
-    for part in ("png", "npz", "webdataset", "balanced"):
-        one, two = (files(place / part) for place in places)
-        assert one == two, part
+    for kind in ("png", "npz", "webdataset", "balanced"):
+        one, two = (files(place / kind) for place in places)
+        assert one == two, kind
         assert len(one) > 0
     assert len(files(places[0] / "png")) == 71
 

@@ -46,7 +46,16 @@ def test_a_recipe_has_the_numbers_that_were_published(name: str) -> None:
 def test_every_recipe_is_read_and_complete(name: str) -> None:
     config = read_config({}, [], published=name)
     assert TrainConfig.from_mapping(config.to_mapping()) == config
-    machine = {"players", "rank", "accumulate", "memory_format", "checkpoint_activations", "compile", "minutes"}
+    machine = {
+        "players",
+        "rank",
+        "accumulate",
+        "memory_format",
+        "checkpoint_activations",
+        "compile",
+        "shard",
+        "minutes",
+    }
     assert set(COMMON) == {field.name for field in fields(TrainConfig)} - machine - {"objective", "previews", "seed"}
     assert all(part in {"cifar10lt", "cifar100lt"} for part in name.split("-")[1:2])
     assert name in recipe(name).sentences(name, "run")[0]

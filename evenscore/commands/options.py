@@ -41,7 +41,7 @@ ObjectiveName = Annotated[
     str | None, typer.Option("--objective", help="How to learn from unequal classes: see `evenscore list objectives`.")
 ]
 Network = Annotated[
-    str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base or auto.")
+    str | None, typer.Option("--network", help="Size of the network: tiny, small, medium, base, large or auto.")
 ]
 Solver = Annotated[
     str | None, typer.Option("--solver", show_default="dpm++2m", help="Sampler: see `evenscore list solvers`.")

@@ -8,6 +8,7 @@ samples (Vincent 2011): at the optimum its prediction is ``E[x0 | x_t, y]`` unde
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -61,7 +62,7 @@ class Distillation:
     def __init__(self, teacher: Denoiser, sampler: OneStep, own: Denoiser, config: DistillConfig) -> None:
         self.teacher = ClassifierFree(teacher.eval().requires_grad_(False), config.guidance)
         self.sampler, self.own, self.config = sampler.eval(), own.eval(), config
-        self.average = AveragedWeights(sampler, config.ema)
+        self.average = AveragedWeights(copy.deepcopy(sampler), config.ema)
         self.optimiser = torch.optim.Adam(sampler.parameters(), lr=config.lr, betas=BETAS, fused=True)
         self.own_optimiser = torch.optim.Adam(own.parameters(), lr=config.score_lr, betas=BETAS, fused=True)
         self.std = float(torch.as_tensor(own.data_std).mean())

@@ -31,7 +31,7 @@ from evenscore.random import generator
 from evenscore.run import Run, load_prefixed
 from evenscore.sampling import ONE_STEP
 from evenscore.training.optimise import learning_rate, load_optimiser, optimiser_tensors
-from evenscore.training.preview import save_preview
+from evenscore.training.preview import preview
 from evenscore.training.rescue import rate_factor, rescued
 from evenscore.training.stepper import Progress, Stepper
 
@@ -154,9 +154,9 @@ class Distiller(Stepper):
         """The generator with its averaged weights."""
         return cast(OneStep, self.core.average.module)
 
-    def draw_preview(self, path: Path) -> None:
+    def preview(self) -> bytes | None:
         """A few samples of each class, of the averaged weights."""
-        save_preview(self.averaged, path, self.config.seed, ONE_STEP)
+        return preview(self.averaged, self.config.seed, ONE_STEP)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights of both networks, the generator's averages, and the moments of both optimisers."""

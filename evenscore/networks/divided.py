@@ -20,17 +20,23 @@ class Divided(nn.Module):
     Args:
         backbone: called as ``backbone(x (B, ...), level (B,), y (B,), extra (B, E) or None) -> (B, ...)``, row by row.
         ranks: the processes.
+        always: whether it is computed by all processes or none: one without a row computes another's, and leaves it out.
     """
 
-    def __init__(self, backbone: nn.Module, ranks: Ranks) -> None:
+    def __init__(self, backbone: nn.Module, ranks: Ranks, always: bool = False) -> None:
         super().__init__()
-        self.backbone, self.ranks = backbone, ranks
+        self.backbone, self.ranks, self.always = backbone, ranks, always
 
     def forward(self, x: Tensor, level: Tensor, y: Tensor, extra: Tensor | None = None) -> Tensor:
         """Raw output (B, ...) of all rows, in the dtype of ``x``."""
         rows = self.ranks.share(len(x))
+        count = rows.stop - rows.start
+        if self.always and len(x) and not count:
+            rows = slice(0, 1)
         told = None if extra is None else extra[rows]
-        mine = self.backbone(x[rows], level[rows], y[rows], told).to(x.dtype) if rows.stop > rows.start else x[:0]
+        mine = (
+            self.backbone(x[rows], level[rows], y[rows], told).to(x.dtype)[:count] if rows.stop > rows.start else x[:0]
+        )
         shares = [Ranks(rank, self.ranks.size).share(len(x)) for rank in range(self.ranks.size)]
         parts = self.ranks.gather_known(mine, [share.stop - share.start for share in shares])
         parts[self.ranks.rank] = mine

@@ -27,6 +27,7 @@ MLP_SIZES: Mapping[str, MLPSize] = {
     "small": MLPSize(256, 4),
     "medium": MLPSize(512, 5),
     "base": MLPSize(1024, 6),
+    "large": MLPSize(2048, 8),
 }
 
 
@@ -40,7 +41,7 @@ class MLP(nn.Module):
         self.label = nn.Embedding(num_classes + 1, size.width)
         self.condition = nn.Linear(condition, size.width, bias=False) if condition else None
         self.inward = nn.Linear(dim, size.width)
-        self.blocks = nn.ModuleList(_Block(size.width) for _ in range(size.blocks))
+        self.blocks = nn.ModuleList(Block(size.width) for _ in range(size.blocks))
         self.outward = nn.Linear(size.width, dim)
         nn.init.zeros_(self.outward.weight)
         nn.init.zeros_(self.outward.bias)
@@ -81,7 +82,9 @@ class MLP(nn.Module):
         return out
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """(B, width) features and (B, width) condition -> (B, width): normalised, scaled and shifted, and two layers, added."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
@@ -89,6 +92,7 @@ class _Block(nn.Module):
         self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def forward(self, h: Tensor, given: Tensor) -> Tensor:
+        """The block's output for features and condition."""
         scale, shift = self.scale_shift(torch.nn.functional.silu(given)).chunk(2, dim=-1)
         out: Tensor = h + self.body(self.norm(h) * (1 + scale) + shift)
         return out

@@ -63,6 +63,7 @@ UNET_SIZES: Mapping[str, UNetSize] = {
     "small": UNetSize((40, 80), 1, (False, True), 0.0, 16, head_dim=20),
     "medium": UNetSize((96, 192), 2, (False, True), 0.0, 16),
     "base": UNetSize((128, 256, 256, 256), 2, (False, True, False, False), 0.1, 64, head_dim=256, groups=32),
+    "large": UNetSize((192, 384, 576, 768), 3, (False, True, True, True), 0.1, 64, head_dim=64, groups=32),
 }
 
 

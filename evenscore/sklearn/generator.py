@@ -33,7 +33,7 @@ class ScoreGenerator(BaseEstimator):  # type: ignore[misc]
         objective: how the network learns from unequal classes: a name in ``evenscore list objectives``, or a dict of ``name``
             and settings.
         correction: ``auto`` (a network is trained where a class has at least 1000 rows), ``always`` or ``never``.
-        network: ``tiny``, ``small``, ``medium``, ``base`` or ``auto``.
+        network: ``tiny``, ``small``, ``medium``, ``base``, ``large`` or ``auto``.
         steps: optimiser steps; None for a number that suits the table.
         max_seconds: seconds of training at most; with it the result depends on the speed of the machine.
         guidance: classifier-free guidance scale of corrected classes; 1 is the plain conditional law.

@@ -45,7 +45,7 @@ class ScoreOverSampler(BaseOverSampler):  # type: ignore[misc]
         objective: how the network learns from unequal classes: a name in ``evenscore list objectives``, or a dict of ``name``
             and settings.
         correction: ``auto``, ``always`` or ``never``: when a network is trained.
-        network: ``tiny``, ``small``, ``medium``, ``base`` or ``auto``.
+        network: ``tiny``, ``small``, ``medium``, ``base``, ``large`` or ``auto``.
         steps: optimiser steps; None for a number that suits the table.
         max_seconds: seconds of training at most; with it the result depends on the speed of the machine.
         guidance: classifier-free guidance scale of corrected classes; 1 is the plain conditional law.

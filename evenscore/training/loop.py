@@ -44,9 +44,10 @@ from evenscore.training.optimise import (
     optimiser_tensors,
     sum_gradients,
 )
-from evenscore.training.preview import save_preview
+from evenscore.training.preview import preview
 from evenscore.training.rescue import rate_factor, require_sound, rescued
 from evenscore.training.resolve import chosen, resolve
+from evenscore.training.sharding import divide
 from evenscore.training.shared import require_rows, require_shareable, sharing
 from evenscore.training.stepper import Progress, Stepper
 
@@ -95,12 +96,10 @@ class Trainer(Stepper):
         super().__init__(run, run.config, stop, rescues)
         self.config, self.data = run.config, data
         self.labels = data.distribution
-        self.device = Accelerator().device
-        with seeded_layers(derive_seed(self.config.seed, "weights")):
-            self.model = run.equipped()
-        self.model.to(self.device).train()
-        self.denoiser = sharing(self.model, self.ranks)
-        self.average = AveragedWeights(self.model, self.config.ema)
+        self.device, self.divided = Accelerator().device, self.config.shard and self.ranks.size > 1
+        self.model = self._untrained().train()
+        self.denoiser = sharing(self.model, self.ranks, self.divided)
+        self.average = AveragedWeights(self._untrained(), self.config.ema)
         ready(self.model, self.config)
         self.feed = Feed(data, self.device)
         self.optimiser = make_optimiser(self.model, self.config)
@@ -116,6 +115,12 @@ class Trainer(Stepper):
         self.memory = {key: value.to(self.device) for key, value in self.objective.remember(self.labels).items()}
         self.losses: list[Tensor] = []
         self.resume()
+
+    def _untrained(self) -> Preconditioned:
+        """The network as training starts from it, on the device: the same at every call."""
+        with seeded_layers(derive_seed(self.config.seed, "weights")):
+            model = self.run.equipped()
+        return divide(model, self.ranks, self.device) if self.divided else model.to(self.device)
 
     def one_step(self) -> float:
         """One optimiser step; returns its learning rate.
@@ -207,13 +212,13 @@ class Trainer(Stepper):
         record["criterion"] = self.criterion.words
         if self.best.step:
             record |= {"best_step": self.best.step, "best": self.best.value}
-        return (
-            record if not self.ranks.first else record | self.watch(average, self.fraction, self.memory, self.seconds)
-        )
+        if self.divided or not self.ranks.first:  # no process has the last layer of a divided network for itself
+            return record
+        return record | self.watch(average, self.fraction, self.memory, self.seconds)
 
-    def draw_preview(self, path: Path) -> None:
+    def preview(self) -> bytes | None:
         """A few samples of each class, of the averaged weights."""
-        save_preview(self.average.module, path, self.config.seed)
+        return preview(self.average.module, self.config.seed)
 
     def take_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`tensors` gave."""

@@ -6,7 +6,6 @@ run takes the same step, bit for bit, as the uninterrupted one.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from evenscore.configuration import TrainConfig
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import CheckpointError, shown
 from evenscore.networks.players import parameter_groups
+from evenscore.placement import is_divided, part, placed, whole
 from evenscore.ranks import Ranks
 
 STEP, KEPT = "step", ("step", "exp_avg", "exp_avg_sq")
@@ -55,11 +55,12 @@ def make_optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 def sum_gradients(module: nn.Module, ranks: Ranks) -> None:
     """Add up over the processes what each found of the gradient; a parameter that none moved keeps none.
 
-    The loss is that of the whole batch in every process (see :mod:`evenscore.networks.divided`): a sum, not a mean.
+    The loss is that of the whole batch in every process (see :mod:`evenscore.networks.divided`): a sum, not a mean. Gradients
+    of parameters that are divided have been added up already.
     """
-    if ranks.size == 1:
+    parameters = [p for p in module.parameters() if p.requires_grad and not is_divided(p)]
+    if ranks.size == 1 or not parameters:
         return
-    parameters = [p for p in module.parameters() if p.requires_grad]
     moved = torch.tensor([float(p.grad is not None) for p in parameters])
     ranks.add([moved])
     chosen = [p for p, count in zip(parameters, moved.tolist(), strict=True) if count]
@@ -75,27 +76,27 @@ def clip_gradients(module: nn.Module, limit: float) -> Tensor:
     of one player change the step of another.
     """
     groups = [group for group in parameter_groups(module) if any(p.grad is not None for p in group)]
-    return torch.stack([nn.utils.clip_grad_norm_(group, limit, foreach=True) for group in groups]).max()
+    return torch.stack([whole(nn.utils.clip_grad_norm_(group, limit, foreach=True)) for group in groups]).max()
 
 
 class AveragedWeights:
     """An exponential moving average of the parameters; buffers are copied.
 
     Args:
-        module: the module whose weights are averaged.
+        module: a copy of the module whose weights are averaged, as it is at the start; it is taken over.
         decay: largest decay per step; in step s it is at most (1 + s) / (10 + s), so early weights are soon forgotten.
     """
 
     def __init__(self, module: Denoiser, decay: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.module = module.eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """Take in the weights after ``step``."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        mine = [p.data for p in self.module.parameters()]
-        torch._foreach_lerp_(mine, [p.data for p in module.parameters()], 1 - decay)
+        mine = [part(p.data) for p in self.module.parameters()]
+        torch._foreach_lerp_(mine, [part(p.data) for p in module.parameters()], 1 - decay)
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -124,6 +125,6 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
                 raise CheckpointError(
                     f"the checkpoint holds {shown(key)}, which the optimiser of this network has not: restore the folder"
                 )
-            laid_out = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            laid_out = torch.empty_like(like).copy_(placed(value, like)) if value.shape == like.shape else value
             state.setdefault(int(index), {})[name] = laid_out
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

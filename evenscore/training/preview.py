@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.data.pixels import png_bytes, to_uint8
 from evenscore.denoisers.base import Denoiser
 from evenscore.errors import NotFinite
@@ -21,22 +18,21 @@ ROWS = 20
 QUICK = Sampler(nfe=10)
 
 
-def save_preview(denoiser: Denoiser, path: Path, seed: int, sampler: Sampler = QUICK) -> None:
-    """Draw a grid of at most ``ROWS`` classes.
+def preview(denoiser: Denoiser, seed: int, sampler: Sampler = QUICK) -> bytes | None:
+    """A grid of at most ``ROWS`` classes as a PNG file.
 
-    Vectors have no picture and are left out; so is a grid of which a sample is not finite: training goes on.
+    Vectors have no picture; nor has a grid of which a sample is not finite: training goes on.
     """
     if len(denoiser.shape) != 3:
-        return
+        return None
     labels = labels_for([COLUMNS if k < ROWS else 0 for k in range(denoiser.num_classes)])
     device = str(next(denoiser.parameters()).device)
     batches = generate(denoiser, labels, seed=seed, sampler=sampler, device=device)
     try:
         images = to_uint8(torch.cat([batch.x for batch in batches]))
     except NotFinite:
-        return
-    make_folder(path.parent)
-    write_atomic(path, png_bytes(grid(images, COLUMNS)))
+        return None
+    return png_bytes(grid(images, COLUMNS))
 
 
 def grid(images: NDArray[np.uint8], columns: int, gap: int = 1) -> NDArray[np.uint8]:

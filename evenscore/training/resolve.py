@@ -1,7 +1,8 @@
 """Resolving ``auto``: the network that suits the images, and the precision and memory format that are fast on this machine.
 
 Law: what is resolved is measured on forward and backward passes of the very network, precision and memory format together,
-in rounds that take every candidate in turn, within a few seconds; what was given is never changed.
+in rounds that take every candidate in turn, within a few seconds; what was given is never changed. A network that is to be
+divided may not fit here, so nothing of it is measured: it gets the plain choice.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def resolve(config: TrainConfig, data: Dataset) -> TrainConfig:
     if named.players == "separate":
         require_separable(named.network, data.shape, data.num_classes)
     candidates = _candidates(named, data)
-    best = candidates[0] if len(candidates) == 1 else quickest(measure(named, data, candidates))
+    known = len(candidates) == 1 or named.shard
+    best = candidates[0] if known else quickest(measure(named, data, candidates))
     return replace(named, precision=best.precision, memory_format=best.memory_format)
 
 

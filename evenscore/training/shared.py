@@ -12,12 +12,18 @@ from evenscore.objectives import Objective
 from evenscore.ranks import Ranks
 
 
-def sharing(model: Preconditioned, ranks: Ranks) -> Preconditioned:
-    """``model`` with the rows of its backbone divided among the processes; itself where there is one."""
+def sharing(model: Preconditioned, ranks: Ranks, divided: bool = False) -> Preconditioned:
+    """``model`` with the rows of its backbone divided among the processes; itself where there is one.
+
+    Args:
+        model: what is trained.
+        ranks: the processes.
+        divided: whether its parameters are divided too.
+    """
     if ranks.size == 1:
         return model
-    divided = Divided(model.backbone, ranks)
-    return Preconditioned(divided, model.process, model.num_classes, model.shape, model.mean, model.std).to(
+    backbone = Divided(model.backbone, ranks, always=divided)
+    return Preconditioned(backbone, model.process, model.num_classes, model.shape, model.mean, model.std).to(
         model.mean.device
     )
 

@@ -8,17 +8,28 @@ What a step does, and what is kept of it, says the job (:class:`Stepper` is abst
 
 from __future__ import annotations
 
+import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from evenscore.checkpoint import Checkpoint, checkpoint_name, complete, load_checkpoint, pointed, save_checkpoint
+from evenscore.checkpoint import (
+    Checkpoint,
+    checkpoint_name,
+    complete,
+    load_checkpoint,
+    make_folder,
+    pointed,
+    save_checkpoint,
+    write_atomic,
+)
 from evenscore.errors import CheckpointError, Diverged, RunError
+from evenscore.pieces import exhaust
+from evenscore.placement import Relayed
 from evenscore.ranks import current
 from evenscore.run import Run
 from evenscore.training.meters import ClassMeter
@@ -87,7 +98,7 @@ class Stepper(ABC):
         self.ranks = current()
         self.meter = ClassMeter(run.card.labels)
         self.step, self.seconds, self.drawn = 0, 0.0, 0
-        self.reported = 0.0
+        self.reported, self.divided = 0.0, False
         self.shown: tuple[float, dict[str, float]] = (float("nan"), {})
 
     @abstractmethod
@@ -107,8 +118,8 @@ class Stepper(ABC):
         """
 
     @abstractmethod
-    def draw_preview(self, path: Path) -> None:
-        """Write a picture of what has been learned."""
+    def preview(self) -> bytes | None:
+        """A picture of what has been learned, as a PNG file; None where there can be none."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -151,7 +162,8 @@ class Stepper(ABC):
         saved = time.monotonic()
         while self.fraction < 1:
             started = time.monotonic()
-            lr = self.one_step()
+            with self.ranks.meeting():
+                lr = self.one_step()
             stop, due = self._agree(started, saved)
             self.shown = self.meter.mean(), self.meter.by_group()
             self._report(lr)  # before saving: what a checkpoint counts as done is in the log
@@ -200,21 +212,35 @@ class Stepper(ABC):
             Diverged: the weights are not worth keeping.
             DataError: the disk is full.
         """
-        record = self.record()
-        self.ranks.lead(lambda: self._write(record))
-
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self._preview()
+        with self.ranks.meeting():
+            record, picture = self.record(), self._picture()
         state = {"step": self.step, "seconds": self.seconds, "drawn": self.drawn, "rescues": self.rescues}
-        self.run.log(record)
-        checkpoint = Checkpoint(self.tensors(), state | self.state())
-        save_checkpoint(self.run.checkpoints, self.step, checkpoint, pointers=self.pointers())
+        content = Checkpoint(self.tensors(), state | self.state()).content()
+        with self.ranks.meeting():
+            self.ranks.lead(lambda: self._write(record, picture, content), lambda: self._meanwhile(content))
 
-    def _preview(self) -> None:
+    def _meanwhile(self, content: Iterable[bytes]) -> None:
+        """What the other processes do while the first one writes: their part in putting a divided network together."""
+        if self.divided:
+            exhaust(content)
+
+    def _picture(self) -> bytes | None:
         due = int(self.fraction * self.schedule.previews)
-        if due > self.drawn:
-            self.drawn = due
-            self.draw_preview(self.run.path / "previews" / f"{checkpoint_name(self.step)}.png")
+        if due <= self.drawn:
+            return None
+        self.drawn = due
+        return self.preview()
+
+    def _write(self, record: Mapping[str, Any], picture: bytes | None, content: Iterable[bytes]) -> None:
+        try:
+            if picture is not None:
+                folder = self.run.path / "previews"
+                make_folder(folder)
+                write_atomic(folder / f"{checkpoint_name(self.step)}.png", picture)
+            self.run.log(record)
+            save_checkpoint(self.run.checkpoints, self.step, content, pointers=self.pointers())
+        finally:  # where the disk is full, the others still wait for this process's parts
+            self._meanwhile(content)
 
     def resume(self) -> None:
         """Take up the last checkpoint, when there is one.
@@ -227,7 +253,7 @@ class Stepper(ABC):
         if pointed(folder, "last") is None and not complete(folder):
             self.ranks.lead(lambda: self.run.forget_after(0, max(0, self.rescues - 1)))
             return
-        checkpoint = load_checkpoint(folder)
+        checkpoint = self._last()
         self.take_tensors(checkpoint.tensors)
         before = self._take_state(checkpoint.state)
         if self.schedule.steps is not None and self.step > self.schedule.steps:
@@ -237,6 +263,14 @@ class Stepper(ABC):
         self.reported = self.fraction
         self.ranks.lead(lambda: self.run.forget_after(self.step, max(before, self.rescues - 1)))
         self.rescues = max(before, self.rescues)
+
+    def _last(self) -> Checkpoint:
+        """The last checkpoint; where the network is divided, the first process reads it for all."""
+        if not self.divided:
+            return load_checkpoint(self.run.checkpoints)
+        found = self.ranks.lead(lambda: load_checkpoint(self.run.checkpoints)) or Checkpoint({}, {})
+        state = json.loads(self.ranks.contents(json.dumps(dict(found.state)).encode())[0])
+        return Checkpoint(Relayed(found.tensors, self.ranks), state)
 
     def _take_state(self, state: Mapping[str, Any]) -> int:
         """How far the job was; returns how often it was rescued until then."""

@@ -46,7 +46,9 @@ LAYERS = (
     ),
     ("data", "games", "guidance", "likelihood", "metrics", "objectives", "restore", "solvers", "tables"),
     ("denoisers",),
-    ("confined", "kernel", "labels", "networks", "prediction", "process", "ranks", "reading", "records"),
+    ("confined", "kernel", "labels", "networks", "pieces", "prediction", "process", "reading", "records"),
+    ("placement",),
+    ("ranks",),
     ("errors", "random"),
 )
 SIBLINGS = LAYERS[3]

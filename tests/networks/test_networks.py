@@ -36,6 +36,7 @@ def inputs(shape: tuple[int, ...], n: int = 3) -> tuple[Tensor, Tensor, Tensor]:
         ("tiny", (1, 8, 8), 0.18e6, 0.42e6),
         ("small", (1, 28, 28), 0.8e6, 1.7e6),
         ("base", (3, 32, 32), 32.4e6, 39.6e6),
+        ("large", (3, 64, 64), 270e6, 330e6),
     ],
 )
 def test_sizes_are_near_what_their_names_promise(

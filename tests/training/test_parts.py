@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_the_learning_rate_warms_up_stays_and_cools_down() -> None:
 def test_the_average_by_hand() -> None:
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 1.0)
-    average = AveragedWeights(module, 0.5)  # type: ignore[arg-type]
+    average = AveragedWeights(copy.deepcopy(module), 0.5)  # type: ignore[arg-type]
     expected = 1.0
     for step, value in ((1, 3.0), (2, -1.0), (50, 7.0)):
         nn.init.constant_(module.weight, value)
