@@ -13,18 +13,18 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import safetensors.torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from evenscore.errors import CheckpointError, DataError, unknown
 from evenscore.pieces import pieces
-from evenscore.reading import parse_json, read_bytes, read_text
+from evenscore.reading import open_regular, parse_json, read_text
 
 POINTERS = ("last", "best")
 NAME = re.compile(r"step-\d+")
@@ -32,6 +32,7 @@ PARTIAL = ".part"
 """How the name of an unfinished file ends."""
 LONGEST_POINTER = 100
 """Bytes of a pointer."""
+LONGEST_START = 4
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -198,26 +199,48 @@ def load_checkpoint(folder: Path, pointer: str = "last") -> Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint file and verify it against the SHA-256 beside it.
 
+    Its tensors lie in the file until they are used: what is read of them takes no memory that the system could not take back.
+
     Raises:
         CheckpointError: unreadable, damaged, or a pickle.
     """
     try:
-        content = read_bytes(path)
+        _verify(path, _digest(path))
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error.strerror}): give an existing file") from None
-    if content.startswith(PICKLE_STARTS):
-        raise CheckpointError(
-            f"checkpoint {path} is a pickle, which can run any code when it is read: give a .safetensors file"
-        )
-    _verify(path, content)
     try:
-        tensors = tensors_of(content)
-        state = parse_json(_metadata(content).get("state", "{}"))
+        tensors, metadata = _mapped(path)
+        state = parse_json(metadata.get("state", "{}"))
     except ValueError as error:
         raise _damaged(path, f"not a safetensors file: {error}") from None
     if not isinstance(state, dict):
         raise _damaged(path, "its state is no mapping")
     return Checkpoint(tensors, state)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a regular file that is no pickle.
+
+    Raises:
+        OSError: it cannot be read.
+        CheckpointError: it is a pickle.
+    """
+    with open_regular(path) as file:
+        if file.peek(LONGEST_START).startswith(PICKLE_STARTS):
+            raise CheckpointError(
+                f"checkpoint {path} is a pickle, which can run any code when it is read: give a .safetensors file"
+            )
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, which lie in it until they are used, and its text.
+
+    Raises:
+        ValueError: it is none, or its tensors are of kinds that torch does not have.
+    """
+    with _ours(), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -234,28 +257,29 @@ def tensors_of(content: bytes) -> dict[str, Tensor]:
     Raises:
         ValueError: they are none, or of kinds that torch does not have.
     """
-    try:
+    with _ours():
         return safetensors.torch.load(content)
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Whatever the library raises on what is no safetensors file, as a ValueError."""
+    try:
+        yield
     except SafetensorError as error:
         raise ValueError(str(error)) from None
     except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # kinds of numbers that torch does not have
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    length = int.from_bytes(content[:8], "little")
-    found: dict[str, str] = parse_json(content[8 : 8 + length].decode()).get("__metadata__", {})
-    return found
-
-
-def _verify(path: Path, content: bytes) -> None:
+def _verify(path: Path, found: str) -> None:
     try:
         note = parse_json(read_text(path.with_suffix(".json")))
-        expected = note["sha256"]
+        expected, size = note["sha256"], path.stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(path, "its checksum file is missing or unreadable") from None
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise _damaged(path, f"its {len(content)} bytes do not match the checksum")
+    if found != expected:
+        raise _damaged(path, f"its {size} bytes do not match the checksum")
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

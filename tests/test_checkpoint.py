@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,19 @@ def test_a_full_disk_leaves_the_checkpoint_before_intact(small_disk: Path) -> No
         save_checkpoint(small_disk, 2, large)
     assert load_checkpoint(small_disk).state["step"] == 7
     assert not [name for name in files(small_disk) if name.endswith(".part")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file in use cannot be removed there")
+def test_what_was_read_is_the_reader_s_own(tmp_path: Path) -> None:
+    """Tensors lie in the file until they are used: changing them must not change it, nor removing it them."""
+    save_checkpoint(tmp_path, 1, checkpoint(2.0))
+    expected = {key: value.clone() for key, value in load_checkpoint(tmp_path).tensors.items()}
+    changed = load_checkpoint(tmp_path).tensors
+    for value in changed.values():
+        value.zero_()
+    kept = load_checkpoint(tmp_path).tensors
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert any(value.any() for value in expected.values())
+    assert all(torch.equal(kept[key], value) for key, value in expected.items())
+    assert not any(value.any() for value in changed.values())

@@ -231,7 +231,7 @@ class Trainer(Stepper):
                 raise RunError(
                     f"the last checkpoint in {self.run.checkpoints} does not hold the objective's {key}: restore the folder"
                 )
-            self.memory[key] = found.to(value)
+            self.memory[key] = found.to(value, copy=True)
 
     def take_state(self, state: Mapping[str, Any]) -> None:
         """Take up which checkpoint is best."""

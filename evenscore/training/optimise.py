@@ -125,6 +125,6 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
                 raise CheckpointError(
                     f"the checkpoint holds {shown(key)}, which the optimiser of this network has not: restore the folder"
                 )
-            laid_out = torch.empty_like(like).copy_(placed(value, like)) if value.shape == like.shape else value
+            laid_out = torch.empty_like(like).copy_(placed(value, like)) if value.shape == like.shape else value.clone()
             state.setdefault(int(index), {})[name] = laid_out
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
