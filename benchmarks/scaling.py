@@ -93,14 +93,15 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 PLAIN = ("--set", "precision=float32", "--set", "dropout=0")
+SHORT = ("--steps", "60", "--network", "tiny", "--set", "batch_size=32", "--set", "previews=0", *PLAIN)
+"""A training whose losses are compared."""
 
 
 def agreement(folder: Path, data: str) -> dict[str, float]:
     """Train and sample with one process and with two: the largest difference of losses, and files that differ."""
-    train = ["--steps", "60", "--network", "tiny", "--set", "batch_size=32", "--set", "previews=0", *PLAIN]
     sample = ["--per-class", "35", "--nfe", "4"]
-    finish(["train", data, "--out", "one", *train], folder)
-    together(["train", data, "--out", "two", *train], folder)
+    finish(["train", data, "--out", "one", *SHORT], folder)
+    together(["train", data, "--out", "two", *SHORT], folder)
     finish(["sample", "one", "--out", "samples-one", *sample], folder)
     together(["sample", "one", "--out", "samples-two", *sample], folder)
     differ = differences_of_folders(folder / "samples-one", folder / "samples-two")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.interrupted import finish
 from benchmarks.runner import Outcome
-from benchmarks.scaling import PLAIN, loss_difference, together
+from benchmarks.scaling import SHORT, loss_difference, together
 
 SUMMARY = (
     "two processes that divide the network hold at most 0.65 of the memory of two that do not; losses are those of one"
@@ -97,21 +96,8 @@ def run(args: argparse.Namespace) -> Outcome:
 
 def agreement(folder: Path, data: str) -> float:
     """Largest relative difference of the losses of two processes that divide the network from those of one."""
-    train = [
-        "train",
-        data,
-        "--steps",
-        "60",
-        "--network",
-        "tiny",
-        "--set",
-        "batch_size=32",
-        "--set",
-        "previews=0",
-        *PLAIN,
-    ]
-    finish([*train, "--out", "one"], folder)
-    together([*train, "--out", "two", "--set", "shard=on"], folder)
+    finish(["train", data, "--out", "one", *SHORT], folder)
+    together(["train", data, "--out", "two", *SHORT, "--set", "shard=on"], folder)
     return loss_difference(folder / "one", folder / "two")
 
 
@@ -121,7 +107,7 @@ def measured(folder: Path, shard: str, args: argparse.Namespace) -> dict[str, An
     where = str(folder / f"memory-{shard}")
     script.write_text(MEASURED.format(data=args.data or DATA, where=where, shard=shard, **asked), encoding="utf-8")
     printed = json.loads(together([], folder, (str(script),), RETURNING).strip().rpartition("\n")[2])
-    print(f"shard={shard}: {printed}", file=sys.stderr, flush=True)
+    print(f"shard={shard}: {printed}", flush=True)
     peaks = {phase: max(mine[i] for mine in printed["peaks"]) for i, phase in enumerate(PHASES)}
     times = printed["seconds"]
     return {"peak": peaks, "step": times[len(times) // 2], "parameters": printed["parameters"]}

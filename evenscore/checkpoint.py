@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from evenscore.errors import CheckpointError, DataError, unknown
-from evenscore.pieces import pieces
+from evenscore.pieces import KINDS, pieces
 from evenscore.reading import open_regular, parse_json, read_text
 
 POINTERS = ("last", "best")
@@ -32,7 +32,6 @@ PARTIAL = ".part"
 """How the name of an unfinished file ends."""
 LONGEST_POINTER = 100
 """Bytes of a pointer."""
-LONGEST_START = 4
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -226,7 +225,7 @@ def _digest(path: Path) -> str:
         CheckpointError: it is a pickle.
     """
     with open_regular(path) as file:
-        if file.peek(LONGEST_START).startswith(PICKLE_STARTS):
+        if file.peek().startswith(PICKLE_STARTS):
             raise CheckpointError(
                 f"checkpoint {path} is a pickle, which can run any code when it is read: give a .safetensors file"
             )
@@ -237,10 +236,14 @@ def _mapped(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a safetensors file, which lie in it until they are used, and its text.
 
     Raises:
-        ValueError: it is none, or its tensors are of kinds that torch does not have.
+        ValueError: it is none, or its tensors are of kinds that no checkpoint holds.
     """
     with _ours(), safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        names = list(file.keys())
+        foreign = {file.get_slice(name).get_dtype() for name in names} - set(KINDS.values())
+        if foreign:
+            raise ValueError(f"tensors of kind {min(foreign)}")
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -6,7 +6,6 @@ up a tensor of :class:`Relayed`; the others exchange nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -55,7 +54,7 @@ class Relayed(Mapping[str, Tensor]):
     def __init__(self, tensors: Mapping[str, Tensor], ranks: Ranks) -> None:
         self.tensors, self.ranks = tensors, ranks
         mine = [[key, str(value.dtype).partition(".")[2], list(value.shape)] for key, value in tensors.items()]
-        firsts = json.loads(ranks.contents(json.dumps(mine).encode())[0])
+        firsts = ranks.plain_of_first(mine)
         self.known = {key: (getattr(torch, dtype), shape) for key, dtype, shape in firsts}
 
     def __getitem__(self, key: str) -> Tensor:

@@ -6,12 +6,13 @@ process fails, the others end with :class:`Elsewhere` and do not wait for ever. 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -123,6 +124,10 @@ class Ranks:
         found = [part.numpy().tobytes() for part in parts]
         sizes = self.gather(torch.tensor([len(mine)]))
         return [content[: int(size)] for content, size in zip(found, sizes, strict=True)]
+
+    def plain_of_first(self, value: Any) -> Any:
+        """The plain value, of those that JSON knows, that the first process gives."""
+        return json.loads(self.contents(json.dumps(value).encode() if self.first else b"")[0])
 
     def lead(self, work: Callable[[], T], meanwhile: Callable[[], None] = lambda: None) -> T | None:
         """Let the first process do ``work``; the others do what it needs of them ``meanwhile``, and wait.

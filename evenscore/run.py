@@ -369,8 +369,9 @@ def load_prefixed(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], 
     Raises:
         RunError: names or shapes do not fit.
     """
-    own, names = module.state_dict(), [key for key in tensors if key.startswith(prefix)]
-    mine = {name: placed(tensors[prefix + name], own.get(name)) for name in (key.removeprefix(prefix) for key in names)}
+    own = module.state_dict()
+    names = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+    mine = {name: placed(tensors[prefix + name], own.get(name)) for name in names}
     try:
         module.load_state_dict(mine)
     except RuntimeError:

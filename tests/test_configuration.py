@@ -90,6 +90,8 @@ def test_settings_of_the_objective_may_stand_beside_the_others() -> None:
         ({"label_dropout": 1.5}, "label_dropout must be between 0 and 1"),
         ({"dropout": 1}, "dropout must be from 0 to below 1"),
         ({"warmup": -1}, "warmup must be at least 0"),
+        ({"shard": True, "players": "separate"}, "players must be shared or trunk with shard=on"),
+        ({"shard": True, "compile": True}, "compile must be off with shard=on"),
         ({"steps": 0}, "steps=0 cannot be used: steps must be above 0"),
         ({"seed": "x"}, "seed='x' cannot be used: seed takes a whole number"),
     ],

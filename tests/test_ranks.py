@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,20 +16,23 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evenscore import Run, Sampler, TrainConfig, load, train
 from evenscore.balancing import BalanceConfig, balance
-from evenscore.checkpoint import load_checkpoint, pointed
+from evenscore.checkpoint import load_checkpoint
 from evenscore.cli import main
 from evenscore.data import Dataset
-from evenscore.errors import EvenscoreError, UsageError
+from evenscore.denoisers.preconditioned import Preconditioned
+from evenscore.errors import DataError, EvenscoreError, UsageError
 from evenscore.evaluation import Settings, evaluate, of_run
 from evenscore.features import Cache
 from evenscore.placement import part, whole
-from evenscore.ranks import ALONE, Elsewhere, Ranks, elsewhere, require_alone
+from evenscore.process import VP
+from evenscore.ranks import ALONE, Elsewhere, Ranks, current, elsewhere, require_alone
 from evenscore.sampling.files import SampleJob, sample_files
 from evenscore.training.loop import Trainer
+from evenscore.training.sharding import divide
 from evenscore.training.shared import require_rows, require_shareable
 from tests.judges import brief_judges
 
@@ -89,7 +93,8 @@ def everything(out: Path, steps: int) -> None:
 
 def divided(out: Path, data: Dataset) -> None:
     """Take up a divided run: what this process holds of its network, and what comes of a full disk, into a file."""
-    trainer = Trainer(Run.open(out / "divided"), data)
+    current().lead(lambda: shutil.copytree(out / "divided", out / "taken up"))
+    trainer = Trainer(Run.open(out / "taken up"), data)
     modules = (trainer.model, trainer.average.module)
     held, numbers = (
         sum(size(p) for m in modules for p in m.parameters()) for size in (lambda p: part(p).numel(), Tensor.numel)
@@ -97,7 +102,7 @@ def divided(out: Path, data: Dataset) -> None:
     moments = [value for key, value in trainer.tensors().items() if "exp_avg" in key]
     found: dict[str, Any] = {"weights": held / numbers}
     found["moments"] = sum(part(m).numel() for m in moments) / sum(m.numel() for m in moments)
-    kept = load_checkpoint(out / "divided" / "checkpoints").tensors
+    kept = load_checkpoint(out / "taken up" / "checkpoints").tensors
     found["taken up"] = all(torch.equal(whole(value), kept[key]) for key, value in trainer.tensors().items())
     trainer.one_step()
     with pytest.MonkeyPatch.context() as patch:
@@ -152,7 +157,7 @@ def test_training_goes_on_with_another_number_of_processes_to_the_losses_of_one(
     places: tuple[Path, Path], name: str
 ) -> None:
     one, two = (place / name for place in places)
-    assert pointed(Run.open(two).checkpoints, "last") == "step-000000004"
+    assert Run.open(two).records()[-1]["step"] == 4
     list(train(load(DATA), two, config(name, 8)))
     losses = [[r["loss"] for r in Run.open(run).records() if "loss" in r] for run in (one, two)]
     assert len(losses[0]) == 8
@@ -251,3 +256,17 @@ def test_what_cannot_be_shared_is_refused_in_one_sentence(
     )
     assert isinstance(elsewhere(), Elsewhere)
     assert "another process of this job has failed or ended: see what it said" in str(elsewhere())
+
+
+def test_only_what_comes_of_a_lost_process_is_called_so() -> None:
+    for given, expected in (("[gloo/pair.cc] Connection closed by peer", Elsewhere), ("shapes differ", RuntimeError)):
+        with pytest.raises(expected), Ranks(0, 2).meeting():
+            raise RuntimeError(given)
+    with pytest.raises(RuntimeError), ALONE.meeting():
+        raise RuntimeError("gloo")
+
+
+def test_a_torch_that_cannot_divide_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("torch.distributed.fsdp.FSDPModule")
+    with pytest.raises(DataError, match="shard=on needs a newer torch than .*: update torch, or set shard=off"):
+        divide(Preconditioned(nn.Identity(), VP(), 2, (3,)), Ranks(0, 2), torch.device("cpu"))

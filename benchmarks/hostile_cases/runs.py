@@ -107,7 +107,7 @@ def tensor_of_unknown_kind(place: Place) -> None:
     replaced(place, safetensors({"ema.x": {"dtype": "F999", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)))
 
 
-@hostile(SAMPLE, REFUSED, "is of another network")
+@hostile(SAMPLE, REFUSED, "is damaged")
 def tensor_of_rare_kind(place: Place) -> None:
     """A tensor of four-bit floats."""
     replaced(place, safetensors({"ema.x": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, bytes(1)))

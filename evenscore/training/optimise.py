@@ -117,8 +117,9 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
+    for key in tensors:
         if key.startswith(prefix):
+            value = tensors[key]
             index, _, name = key.removeprefix(prefix).partition(".")
             like = parameters[int(index)] if index.isdecimal() and int(index[:9]) < len(parameters) else None
             if like is None or name not in KEPT or value.shape != (() if name == STEP else like.shape):

@@ -13,7 +13,6 @@ import torch
 from diffusers.models.attention_processor import Attention
 from diffusers.models.downsampling import Downsample2D
 from torch import nn
-from torch.distributed import device_mesh, fsdp
 
 from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.errors import DataError
@@ -31,17 +30,17 @@ def divide(model: Preconditioned, ranks: Ranks, device: torch.device) -> Precond
     Raises:
         DataError: this torch cannot do it.
     """
+    from torch.distributed import device_mesh, fsdp
+
     if not hasattr(getattr(fsdp, "FSDPModule", None), "set_force_sum_reduction_for_comms"):
         raise DataError(f"shard=on needs a newer torch than {torch.__version__}: update torch, or set shard=off")
-    model.backbone.register_forward_hook(
-        lambda _module, _given, out: out.clone()
-    )  # hooks on a view are lost when it is changed
+    # an output that is a view would lose what fully_shard hangs on it as soon as it is changed in place
+    model.backbone.register_forward_hook(lambda _module, _given, out: out.clone())
     mesh = device_mesh.init_device_mesh(device.type, (ranks.size,))
     for module in [*(m for m in model.backbone.modules() if isinstance(m, UNITS)), model.backbone]:
         divided = fsdp.fully_shard(_contiguous(module), mesh=mesh, reshard_after_forward=True)
-        divided.set_gradient_divide_factor(
-            1.0
-        )  # the loss is that of the whole batch in every process: a sum, not a mean
+        # a sum, not a mean: the loss is that of the whole batch in every process
+        divided.set_gradient_divide_factor(1.0)
         divided.set_force_sum_reduction_for_comms(True)
     return model.to(device)
 

@@ -8,7 +8,6 @@ What a step does, and what is kept of it, says the job (:class:`Stepper` is abst
 
 from __future__ import annotations
 
-import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -269,8 +268,7 @@ class Stepper(ABC):
         if not self.divided:
             return load_checkpoint(self.run.checkpoints)
         found = self.ranks.lead(lambda: load_checkpoint(self.run.checkpoints)) or Checkpoint({}, {})
-        state = json.loads(self.ranks.contents(json.dumps(dict(found.state)).encode())[0])
-        return Checkpoint(Relayed(found.tensors, self.ranks), state)
+        return Checkpoint(Relayed(found.tensors, self.ranks), self.ranks.plain_of_first(dict(found.state)))
 
     def _take_state(self, state: Mapping[str, Any]) -> int:
         """How far the job was; returns how often it was rescued until then."""

@@ -141,7 +141,7 @@ def test_the_cut_spares_rows_above_a_time_of_the_reference_schedule(noisy: Noise
 @pytest.mark.parametrize("gate", ["t2h", "h2t", "full"])
 def test_the_mean_target_is_the_derived_one(gate: str) -> None:
     """One noisy value, its clean ones drawn from the oracle's posterior, references from a large batch."""
-    shares, means, n = torch.tensor([8, 1, 3]), torch.tensor([[-1.0], [0.5], [1.5]], dtype=torch.float64), 3000
+    shares, means, n = torch.tensor([8, 1, 3]), torch.tensor([[-1.0], [0.5], [1.5]], dtype=torch.float64), 6000
     process, random = VP(), draws()
     oracle = GaussianMixture.isotropic(process, means, [0.5, 0.7, 0.4], [0, 1, 2], class_weights=shares.double())
     y = torch.arange(3).repeat_interleave(shares * (n // 12))
