@@ -83,13 +83,7 @@ class Ranks:
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Make each tensor, in place, its sum over the processes; all have the same ones."""
-        bucket: list[Tensor] = []
-        for tensor in tensors if self.size > 1 else ():
-            bucket.append(tensor)
-            if sum(t.numel() for t in bucket) >= BUCKET:
-                _add(bucket)
-                bucket = []
-        if bucket:
+        for bucket in _buckets(tensors) if self.size > 1 else ():
             _add(bucket)
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
@@ -224,6 +218,20 @@ def _meet(collective: Callable[[], object]) -> None:
         collective()
     except RuntimeError as error:
         raise elsewhere() from error
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors, in order, by groups of at least :data:`BUCKET` entries, but for the last group."""
+    bucket: list[Tensor] = []
+    entries = 0
+    for tensor in tensors:
+        bucket.append(tensor)
+        entries += tensor.numel()
+        if entries >= BUCKET:
+            yield bucket
+            bucket, entries = [], 0
+    if bucket:
+        yield bucket
 
 
 def _add(bucket: Sequence[Tensor]) -> None:
