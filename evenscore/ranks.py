@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
+from evenscore import cores
 from evenscore.errors import EvenscoreError, UsageError
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -185,7 +186,18 @@ def current() -> Ranks:
             backend = "cpu:gloo,cuda:nccl"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         _meet(lambda: distributed.init_process_group(backend, timeout=PATIENCE))
+        if backend == "gloo":
+            _settle(Ranks(distributed.get_rank(), distributed.get_world_size()))
     return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def _settle(ranks: Ranks) -> None:
+    """Give each process of this machine processors of its own, where torchrun says which processes those are."""
+    masks = [json.loads(content) for content in ranks.contents(json.dumps(cores.allowed()).encode())]
+    local, count = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    if count > 1:
+        first = ranks.rank - local
+        cores.settle(masks[first : first + count], local, torch.get_num_threads())
 
 
 def leave() -> None:

@@ -22,6 +22,7 @@ from evenscore import Run, Sampler, TrainConfig, load, train
 from evenscore.balancing import BalanceConfig, balance
 from evenscore.checkpoint import load_checkpoint
 from evenscore.cli import main
+from evenscore.cores import allowed, by_core
 from evenscore.data import Dataset
 from evenscore.denoisers.preconditioned import Preconditioned
 from evenscore.errors import DataError, EvenscoreError, UsageError
@@ -89,6 +90,7 @@ def everything(out: Path, steps: int) -> None:
     rank = os.environ.get("RANK", "0")
     (out / f"figures-{rank}.json").write_text(json.dumps(found.measured.whole, default=vars))
     (out / f"pairs-{rank}.json").write_text(json.dumps(found.memorisation, default=vars))
+    (out / f"cores-{rank}.json").write_text(json.dumps(allowed()))
 
 
 def divided(out: Path, data: Dataset) -> None:
@@ -199,6 +201,15 @@ def test_every_process_finds_the_figures_of_one(places: tuple[Path, Path]) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_processes_of_one_machine_work_on_cores_of_their_own(places: tuple[Path, Path]) -> None:
+    alone, first, second = (
+        json.loads((places[i] / f"cores-{rank}.json").read_text()) for i, rank in ((0, 0), (1, 0), (1, 1))
+    )
+    assert alone == allowed()
+    assert set(first) | set(second) == set(alone)
+    assert not set(first) & set(second) or len(by_core(alone)) < 2
+
+
 def test_a_signal_to_one_process_stops_both_with_a_checkpoint(tmp_path: Path) -> None:
     settings = [word for key, value in SETTINGS.items() if key != "network" for word in ("--set", f"{key}={value}")]
     arguments = ["train", DATA, "--out", "run", "--steps", "1000000", "--network", "tiny", *settings]

@@ -49,7 +49,7 @@ LAYERS = (
     ("confined", "kernel", "labels", "networks", "pieces", "prediction", "process", "reading", "records"),
     ("placement",),
     ("ranks",),
-    ("errors", "random"),
+    ("cores", "errors", "random"),
 )
 SIBLINGS = LAYERS[3]
 ALLOWED_BETWEEN_SIBLINGS = {("games", "objectives")}
