@@ -187,12 +187,13 @@ def current() -> Ranks:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         _meet(lambda: distributed.init_process_group(backend, timeout=PATIENCE))
         if backend == "gloo":
-            _settle(Ranks(distributed.get_rank(), distributed.get_world_size()))
+            _settle()
     return Ranks(distributed.get_rank(), distributed.get_world_size())
 
 
-def _settle(ranks: Ranks) -> None:
+def _settle() -> None:
     """Give each process of this machine processors of its own, where torchrun says which processes those are."""
+    ranks = current()
     masks = [json.loads(content) for content in ranks.contents(json.dumps(cores.allowed()).encode())]
     local, count = (int(os.environ.get(name, "0")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
     if count > 1:

@@ -200,7 +200,6 @@ def test_every_process_finds_the_figures_of_one(places: tuple[Path, Path]) -> No
         assert "value" in expected or "share" in expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_processes_of_one_machine_work_on_cores_of_their_own(places: tuple[Path, Path]) -> None:
     alone, first, second = (
         json.loads((places[i] / f"cores-{rank}.json").read_text()) for i, rank in ((0, 0), (1, 0), (1, 1))
@@ -210,6 +209,7 @@ def test_processes_of_one_machine_work_on_cores_of_their_own(places: tuple[Path,
     assert not set(first) & set(second) or len(by_core(alone)) < 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_signal_to_one_process_stops_both_with_a_checkpoint(tmp_path: Path) -> None:
     settings = [word for key, value in SETTINGS.items() if key != "network" for word in ("--set", f"{key}={value}")]
     arguments = ["train", DATA, "--out", "run", "--steps", "1000000", "--network", "tiny", *settings]
