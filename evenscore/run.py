@@ -172,12 +172,13 @@ class Run:
         return replace(self, config=replace(self.config, **{key: getattr(config, key) for key in CHANGEABLE}))
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """Open an existing run folder.
 
         Raises:
             RunError: it is not one, or its configuration cannot be read.
         """
+        path = Path(path)
         try:
             record = parse_yaml(read_text(path / "config.yaml"))
             distilled = Distilled.from_mapping(record["distilled"]) if "distilled" in record else None

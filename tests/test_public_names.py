@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 import evenscore
+from evenscore.comparison import Budget
 from evenscore.data import Dataset
 from evenscore.likelihood import encode, log_prob
 
@@ -19,6 +21,19 @@ def test_every_public_name_resolves_and_is_listed() -> None:
     assert evenscore.encode is encode
     with pytest.raises(AttributeError, match="no attribute 'log_probability'"):
         evenscore.log_probability  # noqa: B018
+
+
+def test_folders_may_be_named_in_text(
+    trained: Path, digits: Dataset, quick: Callable[..., evenscore.TrainConfig], tmp_path: Path
+) -> None:
+    assert [p.event for p in evenscore.train(digits, str(tmp_path / "run"), quick(steps=1))][-1] == "done"
+    assert evenscore.Run.open(str(trained)) == evenscore.Run.open(trained)
+    first = next(iter(evenscore.balance(digits, str(tmp_path / "out"), evenscore.BalanceConfig(run=str(trained)))))
+    assert first.name == "plan"
+    config = evenscore.ComparisonConfig(Budget(steps=1), seeds=1)
+    assert next(iter(evenscore.compare(digits, ["cbdm"], str(tmp_path / "table"), config))).name == "plan"
+    with pytest.raises(evenscore.EvenscoreError, match="neither a folder nor an"):
+        evenscore.load(trained / "config.yaml")
 
 
 def test_a_run_says_how_likely_its_samples_are(trained: Path, digits: Dataset) -> None:

@@ -63,7 +63,7 @@ class BalanceConfig:
     """
 
     target: Target = "uniform"
-    run: Path | None = None
+    run: Path | str | None = None
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10))
     sampler: Sampler = SAMPLER
     gate: GateSettings = field(default_factory=GateSettings)
@@ -111,7 +111,7 @@ class ClassResult:
 
 
 def balance(
-    data: Dataset, out: Path, config: BalanceConfig, stop: Callable[[], bool] = lambda: False
+    data: Dataset, out: Path | str, config: BalanceConfig, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Stage]:
     """Make a balanced folder; iterate to the end to have it made.
 
@@ -126,6 +126,7 @@ def balance(
         DataError: the folder is not empty, or the disk is full.
         RunError: the folder holds another job, or the run is of other data.
     """
+    out = Path(out)
     if data.kind != "image":
         raise UsageError(f"{data.name} holds vectors: balance writes folders of images, give images")
     check_shape(data)

@@ -34,7 +34,7 @@ from evenscore.writing import check_outside
 def compare(
     data: Dataset,
     recipes: Sequence[Recipe | str],
-    out: Path,
+    out: Path | str,
     config: ComparisonConfig,
     stop: Callable[[], bool] = lambda: False,
     judge: Judge | None = None,
@@ -55,7 +55,7 @@ def compare(
         RunError: the folder holds another comparison, or is in use.
         EvenscoreError: the baseline cannot train, or a worker process was killed.
     """
-    work = prepared(data, recipes, config, judge)
+    out, work = Path(out), prepared(data, recipes, config, judge)
     check_outside(out, data)
     folder = Folder.begin(out)
     with hold(out, LOCK):

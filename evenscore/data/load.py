@@ -143,7 +143,7 @@ def _option(option: str, text: str) -> tuple[str, Any]:
         raise UsageError(f"data {text!r}: {key}={value} is not {expected}") from None
 
 
-def load(spec: str, *, strict: str = "skip", size: Size | None = None) -> Dataset:
+def load(spec: str | Path, *, strict: str = "skip", size: Size | None = None) -> Dataset:
     """Read the data set that ``spec`` names.
 
     Args:
@@ -157,6 +157,7 @@ def load(spec: str, *, strict: str = "skip", size: Size | None = None) -> Datase
     """
     if strict not in STRICTNESS:
         raise unknown("policy for unreadable files", strict, STRICTNESS)
+    spec = str(spec)
     parsed = parse_spec(spec)
     try:
         data = _read(parsed, spec, strict, parsed.size or size)

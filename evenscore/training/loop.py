@@ -53,7 +53,7 @@ from evenscore.training.stepper import Progress, Stepper
 
 
 def train(
-    data: Dataset, out: Path, config: TrainConfig, stop: Callable[[], bool] = lambda: False
+    data: Dataset, out: Path | str, config: TrainConfig, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Progress]:
     """Train in the run folder ``out``, or go on where a run there was interrupted.
 
@@ -68,7 +68,7 @@ def train(
         DataError: the disk is full.
         Diverged: it diverges, and :mod:`~evenscore.training.rescue` has been tried.
     """
-    card, ranks = DataCard.of(data), current()
+    out, card, ranks = Path(out), DataCard.of(data), current()
     require_rows(config.batch_size, ranks)
     require_shareable(config.objective, ranks)
     found = Run.exists(out)
