@@ -1,18 +1,20 @@
 """Balance a table: from an unequal one to one with synthetic rows below the real ones, and a page beside it.
 
-Law: the real rows come first and are what they were; nothing that exists is overwritten, and nothing is written before all
-is done. What a classifier gains is measured on real rows that were hidden from the generator too: it is fitted once more for
-each fold.
+Law: the real rows come first and are what they were; nothing that exists is overwritten, and before all is done nothing is
+written but the networks with which the same command goes on (:mod:`.unfinished`). What a classifier gains is measured on
+real rows that were hidden from the generator too: it is fitted once more for each fold.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from evenscore.balancing.job import Stage
 from evenscore.balancing.plan import ClassPlan, Target
+from evenscore.balancing.unfinished import Unfinished
 from evenscore.checkpoint import make_folder, write_atomic
 from evenscore.data.table import MARK, SUFFIXES, TableFile, is_table
 from evenscore.data.table_label import Labelled
@@ -37,8 +40,8 @@ from evenscore.report.table_view import table_page
 from evenscore.writing import HELD_OUT
 
 Labels = NDArray[np.int64]
-Make = Callable[[Mapping[Any, int], int], Any]
-"""Rows that each label is to have, and a seed -> an over-sampler with ``fit_resample``."""
+Make = Callable[[Mapping[Any, int], int, Any], Any]
+"""Rows that each label is to have, a seed, and where its network is kept -> an over-sampler with ``fit_resample``."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class TableConfig:
         seed: of everything random.
         command: the command line, for the page.
         settings: name -> words, for the page.
+        run: where the network of the whole table is kept; None where it is not.
     """
 
     target: Target
@@ -60,6 +64,7 @@ class TableConfig:
     seed: int = 0
     command: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    run: Any = None
 
 
 @dataclass
@@ -119,16 +124,26 @@ class TableBalance:
         if not any(each.make for each in plan):
             return self.data.X.iloc[:0], self.data.y[:0]
         wanted = {k: each.wanted for k, each in enumerate(plan)}
-        return self.made(self.data.X, self.data.y, wanted, self.config.seed)
+        return self.made(self.data.X, self.data.y, wanted, self.config.seed, self.config.run)
 
-    def made(self, X: Any, y: Labels, wanted: Mapping[int, int], seed: int) -> tuple[Any, Labels]:
+    @cached_property
+    def unfinished(self) -> Unfinished:
+        """Where networks are kept until the table is written."""
+        import pandas
+
+        frame = self.table.frame
+        digest = hashlib.sha256(pandas.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
+        job = {"rows": digest, "columns": [str(name) for name in frame.columns], "label": self.data.label}
+        return Unfinished(self.out, {**job, "folds": self.config.folds, "settings": dict(self.config.settings)})
+
+    def made(self, X: Any, y: Labels, wanted: Mapping[int, int], seed: int, run: Any = None) -> tuple[Any, Labels]:
         """What an over-sampler adds to some rows; it sees the labels themselves, and what it warns of is kept as notes."""
-        values = self.data.values
+        values, run = self.data.values, self.unfinished.run(seed) if run is None else run
         asked = {values[k]: n for k, n in wanted.items()}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                both, labels = self.config.make(asked, seed).fit_resample(X, np.array(values)[y])
+                both, labels = self.config.make(asked, seed, run).fit_resample(X, np.array(values)[y])
             except InvalidParameterError as error:
                 raise UsageError(f"a setting of the over-sampler cannot be used: {error}") from error
             except (ValueError, TypeError) as error:
@@ -192,6 +207,7 @@ class TableBalance:
         make_folder(self.out.parent)
         write_atomic(self.page, page)
         write_atomic(self.out, content)
+        self.unfinished.clear()
 
 
 def table_plan(data: Labelled, target: Target) -> tuple[ClassPlan, ...]:

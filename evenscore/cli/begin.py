@@ -101,8 +101,8 @@ def balance(
     """From an unequal image folder, or a table, to a balanced one: train, sample, refuse near-copies, write.
 
     Of images, writes OUT/class/*.png, OUT/metadata.jsonl (synthetic images are marked), OUT/README.md and OUT/index.html, a
-    page that shows class by class how good it is. The same command again goes on after an interruption. Of a table with
-    --label COLUMN, writes OUT with the synthetic rows below the real ones, marked in a last column, and a page beside it.
+    page that shows class by class how good it is. Of a table with --label COLUMN, writes OUT with the synthetic rows below the
+    real ones, marked in a last column, and a page beside it. The same command again goes on after an interruption.
     """
     named = {"objective": objective, "minutes": minutes, "steps": steps, "network": network, "seed": seed}
     if _table(data, label):

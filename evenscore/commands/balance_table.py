@@ -11,13 +11,14 @@ from typing import Any
 
 from evenscore.balancing import read_target
 from evenscore.balancing.table import TableBalance, TableConfig
-from evenscore.commands.terminal import Bar, emit, say, show_table, tell
+from evenscore.commands.terminal import STOPPED, Bar, emit, say, show_table, stopping, tell
 from evenscore.configuration import parse_settings
 from evenscore.data.table import read_table
 from evenscore.data.table_label import labelled
 from evenscore.errors import DataError, UsageError, shown, unknown
 from evenscore.reading import parse_yaml
 from evenscore.records import check
+from evenscore.vectors.correction import stopped_by
 
 NOT_SET = {"sampling_strategy", "random_state"}
 """What the command decides itself, by --target and --seed."""
@@ -51,7 +52,11 @@ class TableRequest:
 
 
 def run(request: TableRequest, as_json: bool) -> None:
-    """Balance a table and print how it went."""
+    """Balance a table and print how it went.
+
+    Raises:
+        SystemExit: 130 when a stop was asked; the same command goes on.
+    """
     wrong = [option for option, given in request.others.items() if given]
     if wrong:
         raise UsageError(f"{wrong[0]} is for images, and {request.data} is a table: leave it out")
@@ -62,22 +67,39 @@ def run(request: TableRequest, as_json: bool) -> None:
     data = labelled(table, request.label)
     target = read_target(request.target, data.names)
 
-    def make(wanted: Mapping[Any, int], seed: int) -> Any:
-        return over_sampler()(sampling_strategy=dict(wanted), random_state=seed, **settings)
+    def make(wanted: Mapping[Any, int], seed: int, run: Any) -> Any:
+        return over_sampler()(sampling_strategy=dict(wanted), random_state=seed, **{**settings, "run": run})
 
     told = {key: str(value) for key, value in {"seed": request.seed, "target": request.target, **settings}.items()}
-    config = TableConfig(target, make, request.folds, request.seed, command(), told)
+    config = TableConfig(target, make, request.folds, request.seed, command(), told, settings.get("run"))
     work = TableBalance(table, data, request.out, config)
-    with Bar() as bar:
+    try:
+        follow(work)
+    except KeyboardInterrupt:
+        folder = work.unfinished.folder
+        kept = f"saved in {folder}; the same command goes on from here" if folder.is_dir() else "nothing was written"
+        say(f"stopped; {kept}")
+        raise SystemExit(STOPPED) from None
+    if as_json:
+        emit(work.summary)
+    else:
+        show(work.summary)
+
+
+def follow(work: TableBalance) -> None:
+    """Do the work with progress.
+
+    Raises:
+        KeyboardInterrupt: a stop was asked, and what was trained is kept.
+    """
+    with stopping() as stop, stopped_by(stop), Bar() as bar:
         for stage in work.stages():
             if stage.name == "measure":
                 bar.update("measure", stage.fraction, stage.text)
             else:
                 say(f"{stage.name}: {stage.text}")
-    if as_json:
-        emit(work.summary)
-    else:
-        show(work.summary)
+            if stop() and stage.name != "done":
+                raise KeyboardInterrupt
 
 
 def sampler_settings(request: TableRequest) -> dict[str, Any]:

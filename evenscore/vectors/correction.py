@@ -8,7 +8,9 @@ its law in closed form describes is not corrected, nor is one that has too few r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ from evenscore.random import generator
 from evenscore.run import Run
 from evenscore.training import Progress, train
 from evenscore.training.estimate import estimate
-from evenscore.vectors.settings import LARGE, LEFT_OUT, MOST_LEFT_OUT, FitSettings, within_seconds
+from evenscore.vectors.settings import LARGE, LEFT_OUT, MOST_LEFT_OUT, FitSettings, with_steps, within_seconds
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DRAWS = 16
@@ -38,6 +40,21 @@ GAIN = 0.005
 """A correction has to lower the loss by more than so many standard errors, and by more than this share."""
 
 Tell = Callable[[Progress], None]
+_stop: ContextVar[Callable[[], bool]] = ContextVar("stop", default=lambda: False)
+
+
+@contextmanager
+def stopped_by(stop: Callable[[], bool]) -> Iterator[None]:
+    """Networks that are trained inside ask ``stop`` after every step.
+
+    Where it is true, they save and end with KeyboardInterrupt. It is asked from afar: what lies between has scikit-learn's
+    interface.
+    """
+    before = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(before)
 
 
 @dataclass(frozen=True)
@@ -73,13 +90,21 @@ def train_network(
     how: FitSettings,
     tell: Tell,
 ) -> Run:
-    """A network of the vectors (N, D) in the run folder ``folder``."""
+    """A network of the vectors (N, D) in the run folder ``folder``; one that was begun there goes on.
+
+    Raises:
+        KeyboardInterrupt: a stop was asked (:func:`stopped_by`); a checkpoint is there.
+    """
     data = Dataset(vectors.astype(np.float32), labels, tuple(names), "table")
     config = how.training(len(labels))
-    if how.max_seconds is not None:
+    if how.max_seconds is not None and Run.exists(folder):
+        config = with_steps(config, Run.open(folder).config.steps or config.steps)
+    elif how.max_seconds is not None:
         config = within_seconds(config, estimate(data, config).seconds_per_step, how.max_seconds)
-    for progress in train(data, folder, config):
+    for progress in train(data, folder, config, _stop.get()):
         tell(progress)
+        if progress.event == "stopped":
+            raise KeyboardInterrupt
     return Run.open(folder)
 
 

@@ -106,5 +106,10 @@ def make_objective(given: str | Mapping[str, Any] | Objective) -> Objective:
 def within_seconds(config: TrainConfig, seconds_per_step: float, seconds: float) -> TrainConfig:
     """The configuration with no more steps than fit into ``seconds``, 20 at least."""
     assert config.steps is not None
-    steps = min(config.steps, max(20, int(seconds / max(seconds_per_step, 1e-6))))
+    return with_steps(config, min(config.steps, max(20, int(seconds / max(seconds_per_step, 1e-6)))))
+
+
+def with_steps(config: TrainConfig, steps: int | None) -> TrainConfig:
+    """The configuration with so many steps."""
+    assert steps is not None
     return replace(config, steps=steps, checkpoint_every=steps, warmup=min(config.warmup, steps // 4))

@@ -38,10 +38,11 @@ class Repeated(BaseEstimator):
         sampling_strategy: Any = "auto",
         objective: str = "cbdm",
         max_seconds: Any = None,
+        run: Any = None,
         random_state: Any = None,
     ) -> None:
         self.sampling_strategy, self.objective = sampling_strategy, objective
-        self.max_seconds, self.random_state = max_seconds, random_state
+        self.max_seconds, self.run, self.random_state = max_seconds, run, random_state
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         self.asked.append({**self.get_params(), "rows": len(X)})

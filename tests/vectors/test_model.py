@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import torch
 from evenscore.errors import UsageError
 from evenscore.likelihood import Likelihood, log_prob
 from evenscore.run import Run
-from evenscore.vectors import FitSettings, VectorModel, fit_vectors, make_objective
+from evenscore.vectors import FitSettings, VectorModel, correction, fit_vectors, make_objective
+from evenscore.vectors.correction import train_network
 from evenscore.vectors.errors import denoising_bounds
 from evenscore.vectors.settings import within_seconds
 from evenscore.vectors.store import pack, unpack
@@ -84,3 +87,13 @@ def test_a_time_budget_takes_fewer_steps() -> None:
     config = FitSettings(steps=1000).training(500)
     assert within_seconds(config, 0.01, 2.0).steps == 200
     assert within_seconds(config, 0.001, 60.0).steps == 1000
+
+
+def test_a_run_that_was_begun_under_a_time_budget_keeps_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = FitSettings(max_seconds=3, steps=1000)
+    for speed in (0.1, 0.01):
+        monkeypatch.setattr(correction, "estimate", lambda *_, speed=speed: SimpleNamespace(seconds_per_step=speed))
+        run = train_network(X, Y, NAMES, tmp_path / "run", how, lambda progress: None)
+        assert run.config.steps == 30
