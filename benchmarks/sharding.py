@@ -60,6 +60,7 @@ if ranks.first:
     parameters = sum(p.numel() for p in trainer.model.parameters())
     print(json.dumps({{"parameters": parameters, "peaks": all_found, "seconds": sorted(seconds[1:])}}), flush=True)
 ranks.any(False)
+del trainer
 leave()
 """
 """Peak MiB of each process, over what it held before, of four phases; and seconds of the steps; formatted before it is run."""

@@ -6,6 +6,7 @@ process fails, the others end with :class:`Elsewhere` and do not wait for ever. 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -202,8 +203,12 @@ def _settle() -> None:
 
 
 def leave() -> None:
-    """Close the connections, where there are any."""
+    """Close the connections, where there are any.
+
+    What was divided holds them too, in cycles of references: as long as it lives, the process may be aborted at its very end.
+    """
     if distributed.is_available() and distributed.is_initialized():
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ from evenscore.evaluation import Settings, evaluate, of_run
 from evenscore.features import Cache
 from evenscore.placement import part, whole
 from evenscore.process import VP
-from evenscore.ranks import ALONE, Elsewhere, Ranks, current, elsewhere, require_alone
+from evenscore.ranks import ALONE, Elsewhere, Ranks, current, elsewhere, leave, require_alone
 from evenscore.sampling.files import SampleJob, sample_files
+from evenscore.sklearn.progress import threads
 from evenscore.training.loop import Trainer
 from evenscore.training.sharding import divide
 from evenscore.training.shared import require_rows, require_shareable
@@ -57,8 +59,10 @@ WORK = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from evenscore.ranks import leave
 from tests.test_ranks import everything
 everything(Path(sys.argv[1]), int(sys.argv[2]))
+leave()
 """
 
 
@@ -148,7 +152,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     script = root / "work.py"
     script.write_text(WORK.format(root=str(ROOT)))
     process = launch([str(script), str(two), "4"], root)
-    everything(one, 8)
+    with threads(1):
+        everything(one, 8)
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-2000:]
     return one, two
@@ -267,6 +272,19 @@ def test_what_cannot_be_shared_is_refused_in_one_sentence(
     )
     assert isinstance(elsewhere(), Elsewhere)
     assert "another process of this job has failed or ended: see what it said" in str(elsewhere())
+
+
+def test_what_holds_the_connections_is_gone_before_they_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.itself = self
+
+    held, alive = weakref.ref(Holder()), []
+    assert held() is not None
+    monkeypatch.setattr("evenscore.ranks.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("evenscore.ranks.distributed.destroy_process_group", lambda: alive.append(held() is not None))
+    leave()
+    assert alive == [False]
 
 
 def test_only_what_comes_of_a_lost_process_is_called_so() -> None:
