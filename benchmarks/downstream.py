@@ -31,6 +31,7 @@ from evenscore.downstream import Found, Job, Settings, downstream, markdown, rea
 from evenscore.downstream.methods import Recipe
 from evenscore.downstream.mix import wanted_counts
 from evenscore.downstream.parts import Parts
+from evenscore.sampling import Sampler
 
 SUMMARY = "Classifiers with and without synthetic data on Fashion-MNIST (factor 100): all rows, paired seeds, in words"
 
@@ -110,7 +111,7 @@ def made(data: Dataset, out: Path, settings: Settings, train: TrainConfig) -> Pa
     wanted = wanted_counts(counts, max(settings.ratios))
     target = tuple(n + more for n, more in zip(counts, wanted, strict=True))
     said = ""
-    for stage in balance(data, out, BalanceConfig(target=target, train=train)):
+    for stage in balance(data, out, BalanceConfig(target=target, train=train, sampler=Sampler(guidance=2.0))):
         now = f"{stage.name} {int(10 * stage.fraction) * 10} %"
         if now != said:
             said = now

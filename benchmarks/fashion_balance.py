@@ -98,7 +98,8 @@ def _balanced(study: Study) -> dict[str, Any]:
     """The whole of ``balance``, timed, and its synthetic images judged."""
     started = time.monotonic()
     out = study.args.out / "balanced"
-    config = BalanceConfig(target=study.args.target, train=TrainConfig(minutes=study.args.minutes, precision="auto"))
+    how = TrainConfig(minutes=study.args.minutes, precision="auto")
+    config = BalanceConfig(target=study.args.target, train=how, sampler=Sampler(guidance=2.0))
     for stage in balance(study.data, out, config):
         if stage.training is None or stage.training.event == "saved":
             print(f"{time.monotonic() - started:7.0f} s  {stage.name}: {stage.text}", file=sys.stderr, flush=True)

@@ -32,14 +32,13 @@ from evenscore.lock import hold
 from evenscore.ranks import current
 from evenscore.records import check, check_name
 from evenscore.run import Run
-from evenscore.sampling import Sampler
+from evenscore.sampling import DEFAULT, Sampler
 from evenscore.shards import PER_SHARD, open_store
 from evenscore.training import Progress, train
 from evenscore.writing import check_output, check_outside
 
 HIDDEN = ".evenscore"
 FORMATS = ("png", "webdataset")
-SAMPLER = Sampler(guidance=2.0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class BalanceConfig:
     target: Target = "uniform"
     run: Path | str | None = None
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10))
-    sampler: Sampler = SAMPLER
+    sampler: Sampler = DEFAULT
     gate: GateSettings = field(default_factory=GateSettings)
     tries: int = 8
     batch_size: int = 100

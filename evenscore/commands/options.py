@@ -54,12 +54,18 @@ Guidance = Annotated[
     float | None,
     typer.Option(
         "--guidance",
-        show_default="2.0",
+        show_default="2.5",
         help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.",
     ),
 ]
 Interval = Annotated[
-    str | None, typer.Option("--guidance-interval", metavar="LOW,HIGH", help="Guide only at log SNR from LOW to HIGH.")
+    str | None,
+    typer.Option(
+        "--guidance-interval",
+        metavar="LOW,HIGH",
+        show_default="-4,4",
+        help="Guide only at log SNR from LOW to HIGH, with `--guidance` above 1; `all` for everywhere.",
+    ),
 ]
 Features = Annotated[str, typer.Option("--features", help="Where samples are compared: see `evenscore list features`.")]
 Metrics = Annotated[

@@ -14,13 +14,13 @@ from evenscore.commands.terminal import STOPPED, Bar, emit, say, stopping
 from evenscore.configuration import parse_settings
 from evenscore.errors import UsageError, unknown
 from evenscore.run import Run
-from evenscore.sampling import ONE_STEP, Sampler
+from evenscore.sampling import DEFAULT, ONE_STEP, Sampler
 from evenscore.sampling.files import SampleJob, sample_files
 from evenscore.sampling.methods import METHODS, Method, Plain, read_method
 from evenscore.solvers import SOLVERS, Adaptive
 
-SOLVER, NFE, GUIDANCE = "dpm++2m", 12, 2.0
-"""How a run is sampled where not asked otherwise."""
+ALL = "all"
+"""What ``--guidance-interval`` is where every noise level is guided."""
 AGAIN = {
     "png": "goes on from here",
     "npz": "starts again, an archive is written at the end",
@@ -95,11 +95,24 @@ def sampler(
         raise UsageError(
             f"--solver {solver} is for runs that `evenscore distill` made: leave it out, or see `evenscore list solvers`"
         )
-    span = None if interval is None else records.convert("guidance-interval", interval, tuple[float, ...])
-    if span is not None and len(span) != 2:
-        raise UsageError(f"--guidance-interval {interval} cannot be used: give two numbers, such as -5,3")
-    evaluations, scale = NFE if nfe is None else nfe, GUIDANCE if guidance is None else guidance
-    return Sampler(solver=solver or SOLVER, nfe=evaluations, guidance=scale, interval=span, settings=settings or {})
+    evaluations, scale = DEFAULT.nfe if nfe is None else nfe, DEFAULT.guidance if guidance is None else guidance
+    span = DEFAULT.interval if interval is None and scale > 1 else _span(interval)
+    solver = solver or DEFAULT.solver
+    return Sampler(solver=solver, nfe=evaluations, guidance=scale, interval=span, settings=settings or {})
+
+
+def _span(interval: str | None) -> tuple[float, float] | None:
+    """The noise levels that are guided, in log SNR; None for all.
+
+    Raises:
+        UsageError: no two numbers.
+    """
+    if interval in (None, ALL):
+        return None
+    span = records.convert("guidance-interval", interval, tuple[float, ...])
+    if len(span) != 2:
+        raise UsageError(f"--guidance-interval {interval} cannot be used: give two numbers, such as -5,3, or {ALL}")
+    return span[0], span[1]
 
 
 def is_one_step(run: Path | None) -> bool:
@@ -131,7 +144,7 @@ def guided(
     if is_one_step(run):
         refuse("--guidance-method" if name != Plain.name else "--set" if settings else None, run)
         return Plain(), {}
-    solver = solver or SOLVER
+    solver = solver or DEFAULT.solver
     records.check_name("solver", solver, SOLVERS)
     given = parse_settings(settings)
     mine, theirs = records.fields_of(METHODS[name]), records.fields_of(SOLVERS[solver])

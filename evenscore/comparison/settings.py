@@ -10,12 +10,11 @@ from evenscore import records
 from evenscore.comparison.budget import Budget
 from evenscore.comparison.grid import Grid, check_grid
 from evenscore.evaluation import Settings
-from evenscore.sampling import Sampler
+from evenscore.sampling import DEFAULT, Sampler
 
 COMPUTE, UPDATES = "compute", "updates"
 RULES: Mapping[str, tuple[str, ...]] = {"compute": (COMPUTE,), "updates": (UPDATES,), "both": (COMPUTE, UPDATES)}
 """What ``equal`` may be, and the sections that it gives."""
-SAMPLER = Sampler(guidance=2.0)
 MOST_SEEDS = 1000
 CHOOSING_SEED = 1_000_000
 """Seed of the runs that choose; no judged run has it."""
@@ -50,7 +49,7 @@ class ComparisonConfig:
     common: Mapping[str, Any] = field(default_factory=dict)
     grid: Grid = field(default_factory=dict)
     guidance_grid: tuple[float, ...] = ()
-    sampler: Sampler = SAMPLER
+    sampler: Sampler = DEFAULT
     per_class: int = 100
     evaluation: Settings = field(default_factory=Settings)
     workers: int = 1

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from evenscore.sampling.generate import ONE_STEP, Batch, Sampler, generate, labels_for
+from evenscore.sampling.generate import DEFAULT, ONE_STEP, Batch, Sampler, generate, labels_for
 
-__all__ = ["ONE_STEP", "Batch", "Sampler", "generate", "labels_for"]
+__all__ = ["DEFAULT", "ONE_STEP", "Batch", "Sampler", "generate", "labels_for"]

@@ -83,6 +83,8 @@ class Sampler:
         return read(SOLVERS[self.solver], self.settings)
 
 
+DEFAULT = Sampler(guidance=2.5, interval=(-4.0, 4.0))
+"""How a run is sampled where nothing else is asked: guided at the noise levels where that matters (docs/performance.md)."""
 ONE_STEP = Sampler(solver=ONE, grid="none", nfe=1, guidance=1.0)
 """How a one-step generator is sampled, the only way: one evaluation for each sample."""
 

@@ -18,7 +18,7 @@ SECONDS = {
     "ancestral, 1000": (100.0, 110.0, 90.0),
     "dpm++2m, 12": (1.2, 1.1, 1.0),
     "dpm++2m, 16": (1.6, 1.6, 1.6),
-    "guided, 12": (2.4, 2.4, 2.4),
+    "evenscore sample": (1.7, 1.7, 1.7),
     "one-step": (0.1, 0.1, 0.2),
 }
 SPEEDS = Speeds(100, SECONDS)
@@ -26,7 +26,7 @@ SPEEDS = Speeds(100, SECONDS)
 
 def test_equal_is_the_quickest_way_that_is_as_near_as_the_ancestral_sampler() -> None:
     found = {name: {"FD-judge": 2.0} for name in SECONDS} | {"ancestral, 1000": {"FD-judge": 1.0}}
-    found["guided, 12"] = found["one-step"] = {"FD-judge": 0.1}
+    found["evenscore sample"] = found["one-step"] = {"FD-judge": 0.1}
     assert bench.equal(found, SPEEDS) is None
     found["dpm++2m, 16"] = {"FD-judge": 0.9}
     assert bench.equal(found, SPEEDS) == "dpm++2m, 16"
@@ -40,7 +40,10 @@ def test_the_bound_asks_for_both_ratios() -> None:
     every = {name: {"FD-judge": 0.9} for name in SECONDS} | {"ancestral, 1000": {"FD-judge": 1.0}}
     found = bench.outcome(every, SPEEDS)
     assert found.holds
-    assert found.values["quickest at equal distance"] == "dpm++2m, 12"
+    assert found.values["quickest at equal distance without guidance"] == "dpm++2m, 12"
+    far = every | {"evenscore sample": {"FD-judge": 1.1}}
+    assert not bench.outcome(far, SPEEDS).holds
+    assert not bench.outcome(every, Speeds(100, {**SECONDS, "evenscore sample": (2.4, 2.4, 2.4)})).holds
     assert not bench.outcome(every, Speeds(100, {**SECONDS, "one-step": (0.15, 0.15, 0.15)})).holds
     nowhere = {name: {"FD-judge": 2.0 if name != bench.SLOW else 1.0} for name in every}
     assert not bench.outcome(nowhere, SPEEDS).holds
