@@ -114,7 +114,7 @@ def outcome(found: dict[str, dict[str, Any]]) -> Outcome:
         values[name] |= {f"{key}, difference": [float(gap.mean()), error(gap)] for key, gap in gaps.items()}
     ours = values[named(DEFAULT.guidance, DEFAULT.interval)]
     cheap = ours["rows for each sample"] <= SHARE * base["rows for each sample"]
-    near = ours["frechet, difference"][0] <= 0 <= ours["agreement, difference"][0]
+    near = ours["kernel, difference"][0] <= 0 <= ours["agreement, difference"][0]
     return Outcome(values, BOUND, cheap and near)
 
 

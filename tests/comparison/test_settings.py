@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from evenscore.comparison import Budget, ComparisonConfig, read_budget
 from evenscore.comparison.grid import places, read_grid, read_guidances, shown
 from evenscore.errors import UsageError
 from evenscore.evaluation import Settings
+from evenscore.sampling import DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -96,3 +98,9 @@ def test_a_configuration_out_of_range_is_refused(changes: dict[str, Any], words:
 def test_a_guidance_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="names a scale twice"):
         read_guidances("1,1.0")
+
+
+def test_an_interval_is_kept_only_where_guidance_strengthens_the_class() -> None:
+    config = ComparisonConfig(Budget(steps=5))
+    assert config.at(3.0) == replace(DEFAULT, guidance=3.0)
+    assert [config.at(scale).interval for scale in (0.0, 1.0)] == [None, None]
