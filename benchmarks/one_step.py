@@ -1,7 +1,7 @@
 """A one-step generator of a small run, beside the run itself: samples per second, and what that costs in quality.
 
-The run is trained on the built-in digits and distilled with the library's functions, as the commands do. Both are sampled as
-``evenscore sample`` does without options. Beside them stands the generator after a single step: the prediction of the run from
+The run is trained on the built-in digits and distilled with the library's functions, as the commands do. The run is sampled
+with guidance at every noise level. Beside both stands the generator after a single step: the prediction of the run from
 noise alone, which is what distillation begins with. Quality is that of ``evenscore evaluate`` against held-out digits.
 """
 
@@ -27,7 +27,7 @@ SUMMARY = (
     "A one-step generator of a small digits run: samples per second against the default sampler, and loss of quality"
 )
 DEFAULT = Sampler(guidance=2.0)
-"""How ``evenscore sample`` samples a run without options."""
+"""How the run is sampled: guided at every noise level."""
 DATA = "digits:factor=50"
 """Training data, with a held-out part, where no others are given."""
 FASTER = 12.0
