@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from evenscore.commands.options import (
+    BalanceGuidance,
     Data,
-    Guidance,
     Interval,
     Json,
     Minutes,
@@ -84,7 +84,7 @@ def balance(
     network: Network = None,
     solver: Solver = None,
     nfe: Nfe = None,
-    guidance: Guidance = None,
+    guidance: BalanceGuidance = None,
     guidance_interval: Interval = None,
     folds: Annotated[
         int,
@@ -118,12 +118,13 @@ def balance(
         return
     if folds != FOLDS:
         raise UsageError(f"--folds is for tables, and {data} is none: leave it out")
+    from evenscore.balancing.job import SAMPLER
     from evenscore.commands.balance import BalanceRequest
     from evenscore.commands.balance import run as run_balance
     from evenscore.commands.sample import sampler, shards
 
     kept = {"format": format, **shards(format, per_shard)}
-    chosen = sampler(solver, nfe, guidance, guidance_interval, run=run)
+    chosen = sampler(solver, nfe, guidance, guidance_interval, run=run, default=SAMPLER)
     run_balance(BalanceRequest(data, out, run, target, named, settings or [], chosen, seed, strict, kept), json)
 
 

@@ -50,14 +50,9 @@ Nfe = Annotated[
     int | None,
     typer.Option("--nfe", show_default="12", help="Network evaluations per sample; more is slower and finer."),
 ]
-Guidance = Annotated[
-    float | None,
-    typer.Option(
-        "--guidance",
-        show_default="2.5",
-        help="Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger.",
-    ),
-]
+GUIDANCE = "Classifier-free guidance: 0 unconditional, 1 plain, above 1 stronger."
+Guidance = Annotated[float | None, typer.Option("--guidance", show_default="2.5", help=GUIDANCE)]
+BalanceGuidance = Annotated[float | None, typer.Option("--guidance", show_default="2.0", help=GUIDANCE)]
 Interval = Annotated[
     str | None,
     typer.Option(

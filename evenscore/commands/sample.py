@@ -75,6 +75,7 @@ def sampler(
     interval: str | None,
     settings: Mapping[str, str] | None = None,
     run: Path | None = None,
+    default: Sampler = DEFAULT,
 ) -> Sampler:
     """The sampler that the options name; what is not given has its default, which for a one-step generator is the only way.
 
@@ -82,6 +83,7 @@ def sampler(
         solver, nfe, guidance, interval: options, None where not given.
         settings: of the solver.
         run: the run that is sampled, or None.
+        default: gives what no option names.
 
     Raises:
         UsageError: an unknown name, a value outside its range, or an option that says nothing to a one-step generator.
@@ -95,9 +97,9 @@ def sampler(
         raise UsageError(
             f"--solver {solver} is for runs that `evenscore distill` made: leave it out, or see `evenscore list solvers`"
         )
-    evaluations, scale = DEFAULT.nfe if nfe is None else nfe, DEFAULT.guidance if guidance is None else guidance
-    span = DEFAULT.interval if interval is None and scale > 1 else _span(interval)
-    solver = solver or DEFAULT.solver
+    evaluations, scale = default.nfe if nfe is None else nfe, default.guidance if guidance is None else guidance
+    span = default.interval if interval is None and scale > 1 else _span(interval)
+    solver = solver or default.solver
     return Sampler(solver=solver, nfe=evaluations, guidance=scale, interval=span, settings=settings or {})
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.guidance_interval import cost
+from evenscore.balancing import BalanceConfig
+from evenscore.balancing.job import SAMPLER
 from evenscore.commands.sample import sampler
 from evenscore.errors import UsageError
 from evenscore.run import Run
@@ -19,6 +21,7 @@ def test_guidance_is_limited_to_an_interval_by_default() -> None:
     assert sampler(None, None, 3.0, None) == replace(DEFAULT, guidance=3.0)
     assert sampler("heun", 19, None, "-5,3") == Sampler("heun", nfe=19, guidance=DEFAULT.guidance, interval=(-5.0, 3.0))
     assert sampler(None, None, None, "all") == replace(DEFAULT, interval=None)
+    assert sampler(None, None, None, None, default=SAMPLER) == BalanceConfig().sampler == replace(DEFAULT, guidance=2.0)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0])
