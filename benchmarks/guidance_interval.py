@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.paired import paired
 from benchmarks.parts import hold, kept, worked_off
 from benchmarks.runner import Outcome, required_data
 from evenscore.configuration import TrainConfig
@@ -27,23 +28,19 @@ from evenscore.training import train
 SUMMARY = (
     "Guidance by scale and interval of noise levels: distance, agreement, cost; the default against guidance everywhere"
 )
-EVERYWHERE = (2.0, None)
+EVERYWHERE = Sampler(guidance=2.0)
 """What the default is compared with: guidance at every noise level."""
-WAYS: tuple[tuple[float, tuple[float, float] | None], ...] = (
-    (1.0, None),
+WAYS = (
+    Sampler(guidance=1.0),
     EVERYWHERE,
-    (2.5, None),
-    (2.0, (-5.5, 4.0)),
-    (2.0, (-4.0, 4.0)),
-    (2.5, (-5.5, 4.0)),
-    (2.5, (-4.0, 4.0)),
-    (2.0, (-3.0, 3.0)),
-    (2.5, (-3.0, 3.0)),
-    (3.0, (-3.0, 3.0)),
+    Sampler(guidance=2.5),
+    *(Sampler(guidance=scale, interval=(-5.5, 4.0)) for scale in (2.0, 2.5)),
+    *(DEFAULT.at(scale) for scale in (2.0, DEFAULT.guidance)),
+    *(Sampler(guidance=scale, interval=(-3.0, 3.0)) for scale in (2.0, 2.5, 3.0)),
 )
 FIGURES = ("kernel", "agreement", "worst class")
-BOUND = {"kernel": "<= 0", "agreement": ">= 0", "rows for each sample": "<= 0.8 of everywhere"}
 SHARE = 0.8
+BOUND = {"kernel": "<= 0", "agreement": ">= 0", "rows for each sample": f"<= {SHARE} of everywhere"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,17 +65,18 @@ def run(args: argparse.Namespace) -> Outcome:
     worked_off("training", train(data, args.out / "run", config))
     trained = Run.open(args.out / "run")
     found: dict[str, dict[str, Any]] = {}
-    for scale, interval in WAYS:
-        sampler, name = Sampler(guidance=scale, interval=interval), named(scale, interval)
+    for way in WAYS:
+        name = named(way)
         part = args.out / f"{name}.json"
-        found[name] = kept(part, lambda sampler=sampler: figures(trained, sampler, data, args))  # type: ignore[misc]
+        found[name] = kept(part, lambda way=way: figures(trained, way, data, args))  # type: ignore[misc]
         print(name, found[name], flush=True)
     return outcome(found)
 
 
-def named(scale: float, interval: tuple[float, float] | None) -> str:
+def named(way: Sampler) -> str:
     """A way, in words."""
-    return f"{scale:g} everywhere" if interval is None else f"{scale:g} from {interval[0]:g} to {interval[1]:g}"
+    where = "everywhere" if way.interval is None else "from {:g} to {:g}".format(*way.interval)
+    return f"{way.guidance:g} {where}"
 
 
 def figures(trained: Run, sampler: Sampler, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
@@ -104,20 +102,14 @@ def cost(model: Denoiser, sampler: Sampler) -> float:
 
 
 def outcome(found: dict[str, dict[str, Any]]) -> Outcome:
-    """Means over seeds, and paired differences from guidance everywhere with their standard error."""
-    base = found[named(*EVERYWHERE)]
+    """Means over seeds, and paired differences from guidance everywhere with their 95 % interval: low, mean, high."""
+    base = found[named(EVERYWHERE)]
     values: dict[str, dict[str, Any]] = {}
     for name, way in found.items():
         values[name] = {key: float(np.mean(way[key])) for key in FIGURES}
         values[name]["rows for each sample"] = way["rows for each sample"]
-        gaps = {key: np.subtract(way[key], base[key]) for key in FIGURES}
-        values[name] |= {f"{key}, difference": [float(gap.mean()), error(gap)] for key, gap in gaps.items()}
-    ours = values[named(DEFAULT.guidance, DEFAULT.interval)]
+        values[name] |= {f"{key}, difference": paired(np.subtract(way[key], base[key]).tolist()) for key in FIGURES}
+    ours = values[named(DEFAULT)]
     cheap = ours["rows for each sample"] <= SHARE * base["rows for each sample"]
-    near = ours["kernel, difference"][0] <= 0 <= ours["agreement, difference"][0]
+    near = ours["kernel, difference"][1] <= 0 <= ours["agreement, difference"][1]
     return Outcome(values, BOUND, cheap and near)
-
-
-def error(gaps: Any) -> float:
-    """Standard error of a mean; NaN of one number."""
-    return float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else float("nan")

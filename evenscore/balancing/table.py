@@ -8,7 +8,6 @@ real rows that were hidden from the generator too: it is fitted once more for ea
 from __future__ import annotations
 
 import datetime
-import hashlib
 import math
 import os
 import warnings
@@ -34,6 +33,7 @@ from evenscore.evaluation.table_distances import Points, nearest
 from evenscore.evaluation.table_gain import Downstream, Gain
 from evenscore.evaluation.table_marginals import marginals
 from evenscore.evaluation.table_pairs import LEAST, pairs
+from evenscore.features.base import digest
 from evenscore.report.environment import is_page
 from evenscore.report.table import TableClass, TableReport
 from evenscore.report.table_view import table_page
@@ -132,8 +132,8 @@ class TableBalance:
         import pandas
 
         frame = self.table.frame
-        digest = hashlib.sha256(pandas.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
-        job = {"rows": digest, "columns": [str(name) for name in frame.columns], "label": self.data.label}
+        rows = digest(pandas.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+        job = {"rows": rows, "columns": [str(name) for name in frame.columns], "label": self.data.label}
         return Unfinished(self.out, {**job, "folds": self.config.folds, "settings": dict(self.config.settings)})
 
     def made(self, X: Any, y: Labels, wanted: Mapping[int, int], seed: int, run: Any = None) -> tuple[Any, Labels]:

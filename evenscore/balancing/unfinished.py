@@ -6,7 +6,6 @@ before a setting is changed. All are gone once the table is written.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import evenscore
 from evenscore.confined import inside
 from evenscore.errors import DataError
+from evenscore.features.base import digest
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Unfinished:
             DataError: a link there leads elsewhere.
         """
         told = json.dumps([evenscore.__version__, self.job], sort_keys=True, default=str)
-        place = Path(hashlib.sha256(told.encode()).hexdigest()[:16], f"run-{seed}")
+        place = Path(digest(told)[:16], f"run-{seed}")
         inside(self.out.parent, self.folder.name)
         inside(self.folder, str(place))
         return self.folder / place

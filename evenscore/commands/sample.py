@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evenscore import records
@@ -97,19 +97,18 @@ def sampler(
         raise UsageError(
             f"--solver {solver} is for runs that `evenscore distill` made: leave it out, or see `evenscore list solvers`"
         )
-    evaluations, scale = default.nfe if nfe is None else nfe, default.guidance if guidance is None else guidance
-    span = default.interval if interval is None and scale > 1 else _span(interval)
-    solver = solver or default.solver
-    return Sampler(solver=solver, nfe=evaluations, guidance=scale, interval=span, settings=settings or {})
+    how = default if guidance is None else default.at(guidance)
+    evaluations, span = how.nfe if nfe is None else nfe, how.interval if interval is None else _span(interval)
+    return replace(how, solver=solver or how.solver, nfe=evaluations, interval=span, settings=settings or {})
 
 
-def _span(interval: str | None) -> tuple[float, float] | None:
+def _span(interval: str) -> tuple[float, float] | None:
     """The noise levels that are guided, in log SNR; None for all.
 
     Raises:
         UsageError: no two numbers.
     """
-    if interval in (None, ALL):
+    if interval == ALL:
         return None
     span = records.convert("guidance-interval", interval, tuple[float, ...])
     if len(span) != 2:

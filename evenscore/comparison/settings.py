@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from evenscore import records
@@ -79,5 +79,5 @@ class ComparisonConfig:
         return bool(self.grid) or len(self.guidances) > 1
 
     def at(self, guidance: float) -> Sampler:
-        """The sampler at a guidance scale; where that does not strengthen the class, there is no interval."""
-        return replace(self.sampler, guidance=guidance, interval=self.sampler.interval if guidance > 1 else None)
+        """The sampler at a guidance scale."""
+        return self.sampler.at(guidance)

@@ -7,7 +7,7 @@ are made in sets it depends on its set as a whole, and the law holds for sets: a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -73,6 +73,10 @@ class Sampler:
                 f"solver {ONE} was asked for with other settings: a generator is asked once, without grid, guidance or "
                 "settings, give sampler=ONE_STEP"
             )
+
+    def at(self, guidance: float) -> Sampler:
+        """The same at another scale; where that does not strengthen the class, no interval is left to say where."""
+        return replace(self, guidance=guidance, interval=self.interval if guidance > 1 else None)
 
     def make_solver(self) -> Solver:
         """The solver with its settings.

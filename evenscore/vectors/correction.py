@@ -97,8 +97,9 @@ def train_network(
     """
     data = Dataset(vectors.astype(np.float32), labels, tuple(names), "table")
     config = how.training(len(labels))
-    if how.max_seconds is not None and Run.exists(folder):
-        config = with_steps(config, Run.open(folder).config.steps or config.steps)
+    begun = Run.open(folder).config.steps if Run.exists(folder) else None
+    if how.max_seconds is not None and begun is not None:
+        config = with_steps(config, begun)
     elif how.max_seconds is not None:
         config = within_seconds(config, estimate(data, config).seconds_per_step, how.max_seconds)
     for progress in train(data, folder, config, _stop.get()):

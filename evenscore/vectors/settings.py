@@ -109,7 +109,6 @@ def within_seconds(config: TrainConfig, seconds_per_step: float, seconds: float)
     return with_steps(config, min(config.steps, max(20, int(seconds / max(seconds_per_step, 1e-6)))))
 
 
-def with_steps(config: TrainConfig, steps: int | None) -> TrainConfig:
+def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
     """The configuration with so many steps."""
-    assert steps is not None
     return replace(config, steps=steps, checkpoint_every=steps, warmup=min(config.warmup, steps // 4))

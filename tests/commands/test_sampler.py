@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from benchmarks.guidance_interval import cost
 from evenscore.balancing import BalanceConfig
 from evenscore.balancing.job import SAMPLER
+from evenscore.commands import options
 from evenscore.commands.sample import sampler
 from evenscore.errors import UsageError
 from evenscore.run import Run
@@ -22,6 +24,17 @@ def test_guidance_is_limited_to_an_interval_by_default() -> None:
     assert sampler("heun", 19, None, "-5,3") == Sampler("heun", nfe=19, guidance=DEFAULT.guidance, interval=(-5.0, 3.0))
     assert sampler(None, None, None, "all") == replace(DEFAULT, interval=None)
     assert sampler(None, None, None, None, default=SAMPLER) == BalanceConfig().sampler == replace(DEFAULT, guidance=2.0)
+
+
+def test_the_help_names_the_defaults() -> None:
+    for option, expected in (
+        (options.Solver, DEFAULT.solver),
+        (options.Nfe, str(DEFAULT.nfe)),
+        (options.Guidance, str(DEFAULT.guidance)),
+        (options.BalanceGuidance, str(SAMPLER.guidance)),
+        (options.Interval, "{:g},{:g}".format(*(DEFAULT.interval or ()))),
+    ):
+        assert get_args(option)[1].show_default == expected
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0])
